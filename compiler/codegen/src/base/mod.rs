@@ -1,0 +1,17 @@
+//! Plain data that every level shares: element types, dim polynomials, storage formats.
+//!
+//! Invariant: knows no kernel, no machine and no tensor op.
+
+mod dim;
+mod dtype;
+mod interval;
+mod scalar;
+mod slots;
+mod storage;
+
+pub use dim::{Dim, Slot};
+pub use dtype::DType;
+pub use interval::Interval;
+pub use scalar::Scalar;
+pub use slots::{SizeError, SlotDef, Slots, Truth};
+pub use storage::{Packing, Storage};
