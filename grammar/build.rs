@@ -1,0 +1,5 @@
+//! Generates the parser's tables from `src/grammar.lalrpop`.
+
+fn main() {
+    lalrpop::process_src().expect("the grammar has no conflicts");
+}
