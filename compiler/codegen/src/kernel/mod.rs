@@ -1,0 +1,31 @@
+//! The kernel IR: what a `.mlc` holds and what every code generator reads.
+//!
+//! A kernel is an iteration space, accesses that map its points to buffer elements, a DAG of typed scalar expressions
+//! over what the accesses read, and a skeleton that says in which order points are visited and combined.
+//! Invariant: no tensor op, no machine, no pointer. All safety facts come from `verify`, none from a builder.
+
+mod access;
+mod expr;
+mod ir;
+mod plan;
+
+pub use access::{Access, AxisId, BufferId, Coord, Index, Source};
+pub use expr::{Binary, Compare, Expr, ExprId, Node, Unary};
+pub use ir::{
+    Attention, Axis, Body, Buffer, Contract, Fold, FoldKind, Kernel, Loops, OperandId, Reduce, Role, Statement, Store,
+};
+pub use plan::{
+    Argument, BufferDef, Call, Condition, EntryPlan, Family, IndexCheck, KernelId, Place, Plan, PlanBuffer, Port,
+    SizeGuard, StateDef, Step, Variant,
+};
+
+/// Newtypes over `u32` that index the arenas of kernels and plans.
+macro_rules! ids {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub u32);
+    )*};
+}
+use ids;
