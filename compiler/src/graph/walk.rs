@@ -1,0 +1,47 @@
+//! Visiting blocks: nested blocks of a node, uses of values.
+
+use super::{Block, Graph, NodeId, NodeKind, ValueId};
+
+impl NodeKind {
+    /// The blocks inside, outermost first.
+    pub fn blocks(&self) -> Vec<&Block> {
+        match self {
+            NodeKind::Repeat(repeat) => repeat.condition.iter().map(|(block, _)| block).chain([&repeat.body]).collect(),
+            NodeKind::If { then, otherwise } => vec![&then.0, &otherwise.0],
+            NodeKind::Fused { body, .. } => vec![body],
+            _ => vec![],
+        }
+    }
+
+    /// The values of inner blocks that the node itself names: results, conditions.
+    pub fn named(&self) -> Vec<ValueId> {
+        match self {
+            NodeKind::Repeat(repeat) => {
+                repeat.results.iter().copied().chain(repeat.condition.iter().map(|(_, flag)| *flag)).collect()
+            }
+            NodeKind::If { then, otherwise } => then.1.iter().chain(&otherwise.1).copied().collect(),
+            NodeKind::Fused { results, .. } => results.clone(),
+            _ => vec![],
+        }
+    }
+}
+
+impl Graph {
+    /// Every node of a block and of the blocks inside, in order.
+    pub fn nodes_within(&self, block: &Block) -> Vec<NodeId> {
+        let mut found = Vec::new();
+        let mut waiting: Vec<NodeId> = block.nodes.iter().rev().copied().collect();
+        while let Some(node) = waiting.pop() {
+            found.push(node);
+            let inner = self.nodes[node].kind.blocks().into_iter().flat_map(|b| &b.nodes);
+            waiting.extend(inner.copied().collect::<Vec<_>>().into_iter().rev());
+        }
+        found
+    }
+
+    /// Every use of a value within a block, named results of inner blocks included.
+    pub fn uses_within(&self, block: &Block) -> Vec<ValueId> {
+        let nodes = self.nodes_within(block);
+        nodes.iter().flat_map(|n| self.nodes[*n].inputs.iter().copied().chain(self.nodes[*n].kind.named())).collect()
+    }
+}

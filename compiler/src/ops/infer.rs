@@ -1,0 +1,143 @@
+//! What `infer` works with: the slots, the guards it asks for, and the errors it gives.
+
+use crate::types::TensorType;
+use mlc_codegen::base::{Dim, Interval, Slots, Truth};
+
+/// The place in a call that a label points at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Blame {
+    /// The whole call.
+    Call,
+    /// An input, by position.
+    Input(usize),
+    /// A compile-time argument, by name.
+    Argument(&'static str),
+    /// Bytes of a text argument, by name: an einsum axis.
+    Text(&'static str, std::ops::Range<usize>),
+}
+
+/// Why an op does not apply, as data; the labels of inputs' sizes are added by the checker, who knows where they came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpError {
+    /// `MDL03xx`, mostly.
+    pub code: &'static str,
+    /// One line that stands alone.
+    pub message: String,
+    /// The first is the primary one.
+    pub labels: Vec<(Blame, String)>,
+    /// Facts.
+    pub notes: Vec<String>,
+    /// What to do.
+    pub helps: Vec<String>,
+    /// Dims whose origin should be shown.
+    pub dims: Vec<Dim>,
+}
+
+impl OpError {
+    /// An error about one place.
+    pub fn new(code: &'static str, message: impl Into<String>, blame: Blame, label: impl Into<String>) -> Self {
+        let labels = vec![(blame, label.into())];
+        OpError { code, message: message.into(), labels, notes: vec![], helps: vec![], dims: vec![] }
+    }
+
+    /// A further label.
+    pub fn label(mut self, blame: Blame, label: impl Into<String>) -> Self {
+        self.labels.push((blame, label.into()));
+        self
+    }
+
+    /// A fact.
+    pub fn note(mut self, note: impl Into<String>) -> Self {
+        self.notes.push(note.into());
+        self
+    }
+
+    /// Advice.
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.helps.push(help.into());
+        self
+    }
+
+    /// A dim to show the origin of.
+    pub fn dim(mut self, dim: &Dim) -> Self {
+        self.dims.push(dim.clone());
+        self
+    }
+}
+
+/// What must hold at run time because it could not be decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Guard {
+    /// Must not be negative.
+    pub at_least_zero: Dim,
+    /// Must be zero rather than only not negative.
+    pub exactly_zero: bool,
+    /// What the question was: `whether `past + s` fits in `ctx``.
+    pub question: String,
+    /// The place of the question.
+    pub blame: Blame,
+}
+
+/// The context of inference.
+#[derive(Debug)]
+pub struct Infer<'a> {
+    /// All slots of the model; derived ones are added here.
+    pub slots: &'a mut Slots,
+    /// Polynomials that the model's asserts promise are not negative.
+    pub facts: &'a [Dim],
+    /// What could not be decided.
+    pub guards: Vec<Guard>,
+}
+
+impl<'a> Infer<'a> {
+    /// A context without guards yet.
+    pub fn new(slots: &'a mut Slots, facts: &'a [Dim]) -> Self {
+        Infer { slots, facts, guards: vec![] }
+    }
+
+    /// Whether two dims are equal; where it is open a guard is left and the answer is yes.
+    pub fn equal(&mut self, a: &Dim, b: &Dim, blame: Blame) -> bool {
+        let promised = |d: Dim| self.facts.contains(&d);
+        if promised(a.clone() - b) && promised(b.clone() - a) {
+            return true;
+        }
+        match self.slots.equal(a, b) {
+            Truth::Yes => true,
+            Truth::No => false,
+            Truth::Unknown => {
+                let question = format!("whether `{}` equals `{}`", self.slots.show(a), self.slots.show(b));
+                self.guards.push(Guard { at_least_zero: a.clone() - b, exactly_zero: true, question, blame });
+                true
+            }
+        }
+    }
+
+    /// Whether `a <= b`; where it is open a guard is left and the answer is yes.
+    pub fn at_most(&mut self, a: &Dim, b: &Dim, blame: Blame) -> bool {
+        let slack = b.clone() - a;
+        match self.not_negative(&slack) {
+            Truth::Yes => true,
+            Truth::No => false,
+            Truth::Unknown => {
+                let question = format!("whether `{}` fits in `{}`", self.slots.show(a), self.slots.show(b));
+                self.guards.push(Guard { at_least_zero: slack, exactly_zero: false, question, blame });
+                true
+            }
+        }
+    }
+
+    /// Whether a polynomial is never negative, by its range or by a fact that it exceeds.
+    pub fn not_negative(&self, dim: &Dim) -> Truth {
+        let range = |d: &Dim| self.slots.range(d).unwrap_or(Interval { lo: i64::MIN, hi: i64::MAX });
+        let own = range(dim);
+        if own.lo >= 0 || self.facts.iter().any(|fact| range(&(dim.clone() - fact)).lo >= 0) {
+            return Truth::Yes;
+        }
+        if own.hi < 0 { Truth::No } else { Truth::Unknown }
+    }
+
+    /// `f32[batch, 784]`, with the names of the source.
+    pub fn show(&self, ty: &TensorType) -> String {
+        ty.show(self.slots)
+    }
+}

@@ -1,0 +1,24 @@
+//! The tensor ops: one op, one file, one line in the table below.
+//!
+//! An op says its words (`signature`), its result type (`infer`), its meaning in plain loops (`eval`: the definition that
+//! every backend is held to), and how it becomes kernels (`lower`).
+//! Invariant: ops know types and kernels, never the graph, never a backend.
+
+mod build;
+mod call;
+mod common;
+mod infer;
+mod op;
+mod signature;
+mod softmax;
+mod table;
+mod transpose;
+
+pub use build::{At, Build, Lowering, Point, Stage, Target, row_major};
+pub use call::{Arguments, Attr, Call, fits};
+pub use infer::{Blame, Guard, Infer, OpError};
+pub use op::{EvalError, Op, Tolerance};
+pub use signature::{Default, Kind, Param, Signature};
+pub use table::OpKind;
+
+use common::{nan_max, offset, positions, require_float, rows};
