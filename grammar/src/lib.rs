@@ -1,5 +1,27 @@
 //! The `.mdl` language: text to syntax tree and back. It knows words, not meanings.
+//!
+//! [`parse`] always returns a tree, with every mistake beside it; [`format`] and [`print_file`] go back to text.
+//! Any bytes may be given to any function here: none panics, and time and stack are bounded by the text's length and
+//! by [`MAX_NESTING`].
 
 #![forbid(unsafe_code)]
 
 pub mod ast;
+mod brackets;
+mod build;
+mod error;
+mod expected;
+mod lexer;
+mod message;
+mod pieces;
+mod words;
+
+lalrpop_util::lalrpop_mod!(
+    #[allow(clippy::all, clippy::pedantic, unused, unreachable_pub, missing_docs)]
+    grammar
+);
+
+pub use brackets::MAX_NESTING;
+pub use error::{SyntaxError, SyntaxErrorKind};
+pub use message::{Applicability, Fix, Parts};
+pub use pieces::{Parsed, fuzz_parse, parse};
