@@ -180,7 +180,6 @@ pub(crate) struct Token<'s> {
 
 /// A comment, `//` included, and its place.
 #[derive(Clone, Debug)]
-#[allow(dead_code)]
 pub(crate) struct Comment {
     pub(crate) span: Span,
     /// Whether nothing but space stands before it on its line.
@@ -347,7 +346,6 @@ pub(crate) fn unescape(literal: &str) -> (String, Vec<usize>) {
 }
 
 /// A string as a literal.
-#[allow(dead_code)]
 pub(crate) fn escape(value: &str) -> String {
     let mut literal = String::with_capacity(value.len() + 2);
     literal.push('"');

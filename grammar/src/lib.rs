@@ -11,9 +11,11 @@ mod brackets;
 mod build;
 mod error;
 mod expected;
+mod json;
 mod lexer;
 mod message;
 mod pieces;
+mod print;
 mod words;
 
 lalrpop_util::lalrpop_mod!(
@@ -23,5 +25,7 @@ lalrpop_util::lalrpop_mod!(
 
 pub use brackets::MAX_NESTING;
 pub use error::{SyntaxError, SyntaxErrorKind};
+pub use json::{from_json, to_json};
 pub use message::{Applicability, Fix, Parts};
 pub use pieces::{Parsed, fuzz_parse, parse};
+pub use print::{format, print_expr, print_file};

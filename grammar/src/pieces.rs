@@ -10,6 +10,7 @@ use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::expected;
 use crate::grammar::PieceParser;
 use crate::lexer::{Lexed, Tok, Token, lex};
+use crate::print::{format, print_file};
 use crate::words::{ITEMS, MEMBERS, STATEMENTS, nearest};
 
 /// The editions of the language this reader knows.
@@ -58,9 +59,14 @@ pub fn parse(source: &str) -> Parsed {
 /// fails only by a panic.
 pub fn fuzz_parse(bytes: &[u8]) {
     let source = String::from_utf8_lossy(bytes);
-    for error in parse(&source).errors {
+    let parsed = parse(&source);
+    for error in &parsed.errors {
         error.parts();
     }
+    if let Ok(text) = format(&source) {
+        parse(&text);
+    }
+    print_file(&parsed.file);
 }
 
 /// Where a piece stands, and so which pieces may stand beside it.
