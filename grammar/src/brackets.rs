@@ -6,7 +6,7 @@ use crate::ast::Span;
 use crate::error::{SyntaxError, SyntaxErrorKind};
 use crate::lexer::{Tok, Token};
 
-/// How deep brackets, prefix operators and calls of calls may nest, all counted together.
+/// How deep brackets, operators of different precedence, prefixes and calls of calls may nest, all counted together.
 pub const MAX_NESTING: usize = 256;
 
 /// How many times the pairing starts again because indentation shows a better place for a missing brace.
@@ -20,6 +20,8 @@ pub(crate) struct Balanced<'s> {
     pub(crate) partner: Vec<u32>,
     /// Indices of tokens at which something was mended, in order.
     pub(crate) mended: Vec<u32>,
+    /// Indices of brackets whose inside is too deep to be parsed, in order.
+    pub(crate) deep: Vec<u32>,
     pub(crate) errors: Vec<SyntaxError>,
 }
 
@@ -49,8 +51,28 @@ struct Open {
     awaited: u32,
     /// Prefix and postfix operators on the operand in which the bracket stands.
     outer_run: usize,
+    outer_height: Height,
     /// Whether indentation, not the next closing brace, ends it.
     short: bool,
+}
+
+/// How high the trees inside one pair of brackets are, as far as they have been read.
+#[derive(Clone, Copy, Default)]
+struct Height {
+    /// Of the items before the last comma.
+    done: usize,
+    /// Of the brackets in this item.
+    inner: usize,
+    /// The precedences of the operators in this item, one bit each.
+    operators: u8,
+    /// The longest run of prefixes or suffixes in this item.
+    run: usize,
+}
+
+impl Height {
+    fn total(self) -> usize {
+        self.done.max(self.inner + self.operators.count_ones() as usize + self.run)
+    }
 }
 
 struct Pairing<'a, 's> {
@@ -65,8 +87,11 @@ struct Pairing<'a, 's> {
     /// Sum of `outer_run` over the open brackets, and the current run.
     outer_runs: usize,
     run: usize,
+    height: Height,
     /// Brackets open inside a group that is left out because it is too deep.
     skipping: usize,
+    /// Whether the current statement is known to be too deep.
+    deep_reported: bool,
 }
 
 impl<'a, 's> Pairing<'a, 's> {
@@ -80,7 +105,9 @@ impl<'a, 's> Pairing<'a, 's> {
             retry: None,
             outer_runs: 0,
             run: 0,
+            height: Height::default(),
             skipping: 0,
+            deep_reported: false,
         }
     }
 
@@ -105,8 +132,10 @@ impl<'a, 's> Pairing<'a, 's> {
             }
             let short = self.short.contains(&token.span.start);
             let (index, outer_run) = (self.out.tokens.len(), std::mem::take(&mut self.run));
+            let outer_height = std::mem::take(&mut self.height);
             self.outer_runs += outer_run;
-            self.open.push(Open { index, tok, span: token.span, indent: token.indent, awaited: 0, outer_run, short });
+            let (span, indent) = (token.span, token.indent);
+            self.open.push(Open { index, tok, span, indent, awaited: 0, outer_run, outer_height, short });
             self.push(token);
         } else if let Some(openers) = closer(token.tok) {
             self.close(token, openers);
@@ -124,10 +153,10 @@ impl<'a, 's> Pairing<'a, 's> {
     fn close_before(&mut self, token: &Token<'s>, next: Option<Tok<'s>>) {
         let named = next == Some(Tok::Assign);
         if token.first_on_line && token.indent == 0 && begins_item(token.tok) && !named {
-            self.skipping = 0;
+            (self.skipping, self.deep_reported) = (0, false);
             self.close_down_to(0, token, "the next item starts here");
         } else if begins_statement(token.tok) && !named {
-            self.skipping = 0;
+            (self.skipping, self.deep_reported) = (0, false);
             let depth = self.open.iter().rposition(|open| open.tok == "{").map_or(0, |brace| brace + 1);
             self.close_down_to(depth, token, "the next statement starts here");
         } else if self.skipping == 0 {
@@ -215,6 +244,14 @@ impl<'a, 's> Pairing<'a, 's> {
         self.out.partner[open.index] = self.out.tokens.len() as u32;
         self.outer_runs -= open.outer_run;
         self.run = open.outer_run;
+        let inner = 1 + self.height.total();
+        self.height = open.outer_height;
+        if inner > MAX_NESTING {
+            self.out.deep.push(self.out.tokens.len() as u32);
+            self.report_deep(open.span);
+        } else {
+            self.height.inner = self.height.inner.max(inner);
+        }
     }
 
     fn push(&mut self, token: Token<'s>) {
@@ -235,24 +272,36 @@ impl<'a, 's> Pairing<'a, 's> {
             Tok::Dot | Tok::At => self.run += 1,
             Tok::LParen | Tok::LBracket | Tok::LBrace | Tok::HashBracket => {}
             tok if tok.ends_operand() => return false,
-            _ => {
+            tok => {
                 self.run = 0;
+                match precedence(tok) {
+                    Some(bit) => self.height.operators |= 1 << bit,
+                    None if tok == Tok::Comma || begins_statement(tok) => {
+                        self.height = Height { done: self.height.total(), ..Height::default() };
+                    }
+                    None => {}
+                }
                 return false;
             }
         }
+        self.height.run = self.height.run.max(self.run);
         if self.open.len() + self.outer_runs + self.run < MAX_NESTING {
             return false;
         }
-        let last = self.out.mended.last().copied();
         self.mend();
-        if self.out.mended.last().copied() != last {
-            self.out.errors.push(SyntaxError { kind: SyntaxErrorKind::TooDeep, span: token.span });
-        }
+        self.report_deep(token.span);
         if opener(token.tok).is_some() {
             self.skipping = 1;
         }
         self.run = self.run.saturating_sub(1);
         true
+    }
+
+    /// Reports that the limit is passed, once for each statement.
+    fn report_deep(&mut self, span: Span) {
+        if !std::mem::replace(&mut self.deep_reported, true) {
+            self.out.errors.push(SyntaxError { kind: SyntaxErrorKind::TooDeep, span });
+        }
     }
 
     fn finish(&mut self) {
@@ -292,6 +341,20 @@ fn closing_text(tok: Tok) -> &'static str {
         Tok::RParen => ")",
         Tok::RBrace => "}",
         _ => "]",
+    }
+}
+
+/// The precedence of an operator between two operands.
+fn precedence(tok: Tok) -> Option<u8> {
+    use Tok::*;
+    match tok {
+        Pipe => Some(0),
+        Or => Some(1),
+        And => Some(2),
+        Eq | Ne | Lt | Le | Gt | Ge => Some(3),
+        Plus | Minus => Some(4),
+        Star | Slash | MatMul => Some(5),
+        _ => None,
     }
 }
 

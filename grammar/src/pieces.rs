@@ -291,6 +291,9 @@ impl<'s> Reader<'_, 's> {
 
     /// Parses one piece; none where its tree would be wrong, and then a mistake in it has been reported.
     fn piece(&mut self, cut: &Cut, place: Place) -> Option<Piece> {
+        if within(&self.tokens.deep, cut.start, cut.group.map_or(cut.end, |(open, _)| open)) {
+            return None;
+        }
         let lead = self.token(cut.lead);
         let (instead, doubtful) = self.lead(cut, place)?;
         let group = cut.group.map(|(open, close)| self.group(instead, open, close));
@@ -396,8 +399,7 @@ impl<'s> Reader<'_, 's> {
 
     /// Whether brackets were mended between two tokens.
     fn mended(&self, start: usize, end: usize) -> bool {
-        let first = self.tokens.mended.partition_point(|at| (*at as usize) < start);
-        self.tokens.mended.get(first).is_some_and(|at| (*at as usize) < end)
+        within(&self.tokens.mended, start, end)
     }
 
     /// Reports what the parser found wrong in a piece, save where the cause is reported already.
@@ -431,6 +433,12 @@ impl<'s> Reader<'_, 's> {
             self.errors.push(expected::explain(self.source, &error, before, keyword));
         }
     }
+}
+
+/// Whether one of the ordered `places` lies from `start` up to `end`.
+fn within(places: &[u32], start: usize, end: usize) -> bool {
+    let first = places.partition_point(|at| (*at as usize) < start);
+    places.get(first).is_some_and(|at| (*at as usize) < end)
 }
 
 fn start_of(place: Place) -> Tok<'static> {

@@ -38,8 +38,8 @@ fn long_runs_of_prefixes_and_suffixes_are_too_deep() {
 
 #[test]
 fn long_chains_are_flat() {
-    let terms = 100_000;
-    for link in [" + a", " * a", " |> f", " and a", " - f(a, b = [1, 2])[0]"] {
+    let links = [(" + a", 100_000), (" * a", 100_000), (" |> f", 100_000), (" - f(a, b = [1, 2])[0]", 10_000)];
+    for (link, terms) in links {
         let source = constant(&("a".to_owned() + &link.repeat(terms)));
         let parsed = parse(&source);
         assert_eq!(parsed.errors, []);
@@ -53,13 +53,17 @@ fn long_chains_are_flat() {
 
 #[test]
 fn the_deepest_tree_fits_the_stack() {
-    let level = "a |> b or c and d == e + f * (";
-    let source = constant(&(level.repeat(250) + "1" + &")".repeat(250)));
-    let parsed = parse(&source);
-    assert_eq!(parsed.errors, []);
-    assert_eq!(from_json(&to_json(&parsed.file)).unwrap(), parsed.file);
-    let formatted = format(&source).unwrap();
-    assert_eq!(format(&formatted).unwrap(), formatted);
+    for (level, depth) in [("a |> b or c and d == e + f * (", 35), ("f(a, ", 120), ("(", 250), ("-(", 120)] {
+        let source = constant(&(level.repeat(depth) + "1" + &")".repeat(depth)));
+        let parsed = parse(&source);
+        assert_eq!(parsed.errors, [], "{level}");
+        assert_eq!(from_json(&to_json(&parsed.file)).unwrap(), parsed.file);
+        let formatted = format(&source).unwrap();
+        assert_eq!(format(&formatted).unwrap(), formatted);
+    }
+    let source = constant(&("a |> b or c and d == e + f * (".repeat(250) + "1" + &")".repeat(250)));
+    let codes: Vec<_> = parse(&source).errors.iter().map(|e| e.code()).collect();
+    assert!(!codes.is_empty() && codes.iter().all(|code| *code == "MDL0107"), "{codes:?}");
 }
 
 #[test]
@@ -73,7 +77,7 @@ fn mutated_programs_never_panic() {
         state ^= state << 17;
         (state % n.max(1) as u64) as usize
     };
-    for round in 0..600 {
+    for round in 0..1500 {
         let mut bytes = PROGRAMS[round % PROGRAMS.len()].as_bytes().to_vec();
         for _ in 0..=below(6) {
             let (at, other) = (below(bytes.len()), below(bytes.len()));
@@ -93,5 +97,10 @@ fn mutated_programs_never_panic() {
             }
         }
         fuzz_parse(&bytes);
+        if let Ok(source) = std::str::from_utf8(&bytes)
+            && let Ok(once) = format(source)
+        {
+            assert_eq!(format(&once).as_deref(), Ok(&*once), "round {round}:\n{source}");
+        }
     }
 }

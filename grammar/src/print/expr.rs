@@ -161,12 +161,14 @@ impl Speller<'_> {
         let written = breaks.contains(&true);
         let mut rest = Vec::with_capacity(3 * stages.len());
         for (stage, broken) in stages.iter().zip(breaks) {
-            rest.push(match (written, broken) {
-                (false, _) => Layout::Line,
-                (true, true) => Layout::Hard,
-                (true, false) => Layout::text(" "),
-            });
-            rest.extend([Layout::text("|> "), self.at_least(stage, Binding::Or)]);
+            let stage = [Layout::text("|> "), self.at_least(stage, Binding::Or)];
+            if written && !broken {
+                let [word, stage] = stage;
+                rest.push(Layout::group(vec![Layout::Line, word, stage]));
+            } else {
+                rest.push(if written { Layout::Hard } else { Layout::Line });
+                rest.extend(stage);
+            }
         }
         Layout::group(vec![self.at_least(first, Binding::Or), Layout::indent(2, rest)])
     }
