@@ -105,6 +105,8 @@ fn classes(names: &[&str]) -> Vec<String> {
     if names.contains(&"GROUP") && !after_operand {
         classes.push("`{`".into());
     }
+    let starts = [("model", "an item"), ("let", "a statement"), ("entry", "a state or an entry")];
+    classes.extend(starts.iter().find(|(name, _)| names.contains(name)).map(|(_, class)| (*class).into()));
     if classes.is_empty() {
         classes.push(if after_operand { "an operator or the next statement".into() } else { "the end of it".into() });
     }

@@ -51,6 +51,9 @@ pub fn parse(source: &str) -> Parsed {
     let stray_docs = unused.map(|((_, doc), _)| doc.span).collect();
     errors.extend(balanced.errors);
     errors.extend(lexed.errors);
+    if errors.iter().any(|error| matches!(error.kind, SyntaxErrorKind::UnknownEdition(_))) {
+        errors.retain(|error| matches!(error.kind, SyntaxErrorKind::UnknownEdition(_)));
+    }
     errors.sort_by_key(|error| (error.span.start, error.span.end));
     Parsed { file: File { edition, docs: lexed.file_docs, items }, errors, stray_docs }
 }
@@ -251,9 +254,10 @@ impl<'s> Reader<'_, 's> {
         use Tok::*;
         let token = self.token(at);
         match token.tok {
+            Ident(_) | HashBracket if place == Place::Profile => true,
+            _ if place == Place::Profile => false,
             Import | Const | Dim | Fn | Block | Model | Profile | Weights | State | Entry | Let | Weight | Set
             | Repeat | Fused | Assert | Return | Mdl | HashBracket => true,
-            Ident(_) if place == Place::Profile => true,
             Ident(_) | Int(_) | Float(_) | Str(_) => token.first_on_line && self.token(at - 1).tok.ends_operand(),
             _ => false,
         }
@@ -405,6 +409,7 @@ impl<'s> Reader<'_, 's> {
     /// Reports what the parser found wrong in a piece, save where the cause is reported already.
     fn reject(&mut self, cut: &Cut, head: usize, errors: Vec<SyntaxError>, raw: Vec<RawError<'s>>) {
         let keyword = self.text(cut.lead);
+        let known: Vec<Span> = errors.iter().map(|error| error.span).collect();
         for mut error in errors {
             if let SyntaxErrorKind::Expected { after, within, .. } = &mut error.kind {
                 *within = Some(keyword.to_owned());
@@ -422,6 +427,9 @@ impl<'s> Reader<'_, 's> {
         let mut last_bad = None;
         for error in raw {
             let at = expected::position(&error);
+            if known.iter().any(|span| span.range().contains(&(at as usize))) {
+                continue;
+            }
             let index = self.tokens.tokens[cut.start..head].partition_point(|token| token.span.start < at);
             let before = (index > 0).then(|| self.token(cut.start + index - 1));
             let gap = before.map_or(0, |token| token.span.end)..at;

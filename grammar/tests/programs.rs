@@ -133,3 +133,40 @@ fn the_exact_fixes_of_broken_mend_what_they_claim() {
     let left: Vec<_> = lines(&mended, &parse(&mended).errors).into_iter().map(|(line, ..)| line).collect();
     assert_eq!(left, [6, 18, 20], "\n{mended}");
 }
+
+#[test]
+fn common_mistakes_are_reported_where_they_are() {
+    let source = include_str!("data/mistakes.mdl");
+    let found: Vec<_> = lines(source, &parse(source).errors).into_iter().map(|(line, code, _)| (line, code)).collect();
+    let expected = [
+        (1, "MDL0002"),
+        (2, "MDL0103"),
+        (3, "MDL0101"),
+        (6, "MDL0101"),
+        (7, "MDL0102"),
+        (9, "MDL0101"),
+        (10, "MDL0105"),
+        (11, "MDL0105"),
+        (12, "MDL0106"),
+        (12, "MDL0106"),
+        (13, "MDL0108"),
+        (14, "MDL0108"),
+        (14, "MDL0108"),
+        (15, "MDL0106"),
+        (16, "MDL0101"),
+        (18, "MDL0101"),
+        (19, "MDL0105"),
+        (21, "MDL0103"),
+        (22, "MDL0103"),
+        (22, "MDL0102"),
+        (23, "MDL0105"),
+        (24, "MDL0101"),
+        (25, "MDL0101"),
+        (27, "MDL0101"),
+        (27, "MDL0102"),
+        (28, "MDL0102"),
+        (29, "MDL0102"),
+        (29, "MDL0101"),
+    ];
+    assert_eq!(found, expected.map(|(line, code)| (line, code.to_owned())));
+}
