@@ -3,4 +3,7 @@
 //! Invariant: no size that a file or a caller gives reaches memory before it was checked; `unsafe` stands only in the
 //! folders `jit`, `cuda`, `mmap`, `ffi` and `pool`, each of which opens with what must hold.
 
+mod mmap;
+pub mod npz;
 pub mod tensor;
+pub mod weights;
