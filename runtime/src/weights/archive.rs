@@ -5,6 +5,7 @@
 use super::error::{Fault, Name};
 use super::file::OpenOptions;
 use super::source::{Reader, Source};
+use std::collections::HashMap;
 use std::io::Read;
 use zip::{CompressionMethod, ZipArchive};
 
@@ -18,6 +19,7 @@ const SUSPICIOUS_RATIO: u64 = 256;
 pub(super) struct Archive {
     zip: ZipArchive<Reader>,
     members: Vec<Member>,
+    names: HashMap<String, usize>,
 }
 
 /// One file in it, as the directory says.
@@ -42,8 +44,16 @@ impl Archive {
         if zip.has_overlapping_files().map_err(|cause| fault(0, cause))? {
             return Err(Fault::damaged(0, "members of the archive overlap"));
         }
-        let members = (0..zip.len()).map(|i| member(&mut zip, i, source.len(), options)).collect::<Result<_, _>>()?;
-        Ok(Archive { zip, members })
+        let mut members = Vec::new();
+        let mut names = HashMap::new();
+        for index in 0..zip.len() {
+            let member = member(&mut zip, index, source.len(), options)?;
+            if names.insert(member.name.clone(), index).is_some() {
+                return Err(Fault::damaged(member.start, format!("two members are named {}", Name(member.name))));
+            }
+            members.push(member);
+        }
+        Ok(Archive { zip, members, names })
     }
 
     pub(super) fn members(&self) -> &[Member] {
@@ -51,7 +61,7 @@ impl Archive {
     }
 
     pub(super) fn find(&self, name: &str) -> Option<usize> {
-        self.members.iter().position(|member| member.name == name)
+        self.names.get(name).copied()
     }
 
     /// Hands a reader of an expanded member to `with`.

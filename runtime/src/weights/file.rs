@@ -6,7 +6,7 @@ use super::dequant::dequantize_group;
 use super::error::{Fault, LoadError, Name};
 use super::gguf::{MetaArray, MetaValue};
 use super::source::Source;
-use super::{archive, gguf, index, npy, pth, safetensors};
+use super::{archive, gguf, index, npy, pth, pth_legacy, safetensors};
 use crate::tensor::{Tensor, element_count};
 use indexmap::IndexMap;
 use mlc_codegen::base::{DType, Packing, Storage};
@@ -26,7 +26,7 @@ pub enum Format {
     Npy,
     /// `.gguf`, versions 2 and 3.
     Gguf,
-    /// PyTorch's zip format; only tensors are read.
+    /// PyTorch's `.pth`, as a zip archive or as before 1.6; only tensors are read.
     Pth,
 }
 
@@ -162,7 +162,7 @@ impl WeightFile {
         let (format, headers) = match &head[..] {
             head if head.starts_with(b"GGUF") => (Format::Gguf, gguf::headers(&source)?),
             head if head.starts_with(b"\x93NUMPY") => (Format::Npy, npy_headers(&source, stem())?),
-            [0x80, 2..=5, ..] => return Err(pth::legacy()),
+            [0x80, 2..=5, ..] => (Format::Pth, pth_legacy::headers(&source)?),
             [_, _, _, _, _, _, _, _, b'{', ..] => (Format::Safetensors, safetensors::headers(&source, 0)?),
             _ if path.extension().is_some_and(|ext| ext == "safetensors") => {
                 (Format::Safetensors, safetensors::headers(&source, 0)?)

@@ -87,12 +87,13 @@ mod tests {
 
     #[test]
     fn mutated_files_are_refused_without_a_panic() {
-        let readers: [(fn(&[u8]), Vec<u8>); 5] = [
+        let readers: [(fn(&[u8]), Vec<u8>); 6] = [
             (fuzz_safetensors, samples::safetensors()),
             (fuzz_gguf, samples::gguf()),
             (fuzz_npz, samples::npz(false)),
             (fuzz_npz, samples::npz(true)),
             (fuzz_pth, samples::pth()),
+            (fuzz_pth, samples::pth_legacy()),
         ];
         let mut random = Random(0x6d6c_6301);
         for (read, sample) in readers {
@@ -106,11 +107,12 @@ mod tests {
 
     #[test]
     fn files_cut_anywhere_are_refused_without_a_panic() {
-        let readers: [(fn(&[u8]), Vec<u8>); 4] = [
+        let readers: [(fn(&[u8]), Vec<u8>); 5] = [
             (fuzz_safetensors, samples::safetensors()),
             (fuzz_gguf, samples::gguf()),
             (fuzz_npz, samples::npz(true)),
             (fuzz_pth, samples::pth()),
+            (fuzz_pth, samples::pth_legacy()),
         ];
         for (read, sample) in readers {
             (0..sample.len()).for_each(|len| read(&sample[..len]));

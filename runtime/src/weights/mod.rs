@@ -15,6 +15,7 @@ mod index;
 mod npy;
 mod pickle;
 mod pth;
+mod pth_legacy;
 mod safetensors;
 #[cfg(test)]
 mod samples;

@@ -14,6 +14,8 @@ pub(super) enum Value<'a> {
     None,
     Bool(bool),
     Int(i64),
+    /// A number of more than 64 bits, little-endian.
+    Long(&'a [u8]),
     Float,
     Str(&'a str),
     Bytes,
@@ -42,6 +44,8 @@ pub(super) struct PickleError {
 pub(super) struct Pickle<'a> {
     values: Vec<Value<'a>>,
     pub(super) root: Id,
+    /// Bytes up to and with its stop.
+    pub(super) len: usize,
 }
 
 impl<'a> Pickle<'a> {
@@ -61,7 +65,7 @@ impl<'a> Pickle<'a> {
             let at = machine.at;
             match machine.step() {
                 Ok(None) => {}
-                Ok(Some(root)) => return Ok(Pickle { values: machine.values, root }),
+                Ok(Some(root)) => return Ok(Pickle { values: machine.values, root, len: machine.at }),
                 Err(what) => return Err(PickleError { at, what, foreign: machine.foreign }),
             }
         }
@@ -72,9 +76,9 @@ impl<'a> Pickle<'a> {
         &self.values[id]
     }
 
-    /// How many values there are.
-    pub(super) fn len(&self) -> usize {
-        self.values.len()
+    /// Every value with its place, in the order they were made.
+    pub(super) fn values(&self) -> &[Value<'a>] {
+        &self.values
     }
 
     /// The members of a tuple.
@@ -161,7 +165,7 @@ impl<'a> Machine<'a> {
             b'K' => Value::Int(self.number(1)? as i64),
             b'M' => Value::Int(self.number(2)? as i64),
             b'J' => Value::Int((self.number(4)? as i32).into()),
-            0x8a => Value::Int(self.long()?),
+            0x8a => self.long()?,
             b'G' => {
                 self.take(8)?;
                 Value::Float
@@ -180,14 +184,19 @@ impl<'a> Machine<'a> {
         })
     }
 
-    /// A signed number of up to eight bytes behind its length.
-    fn long(&mut self) -> Step<i64> {
+    /// A signed number behind its length.
+    fn long(&mut self) -> Step<Value<'a>> {
         let bytes = self.number(1)?;
         let bytes = self.take(bytes)?;
         let negative = bytes.last().is_some_and(|byte| *byte >= 0x80);
         let mut word = [if negative { 0xff } else { 0 }; 8];
-        word.get_mut(..bytes.len()).ok_or("a number does not fit in 64 bits")?.copy_from_slice(bytes);
-        Ok(i64::from_le_bytes(word))
+        Ok(match word.get_mut(..bytes.len()) {
+            Some(low) => {
+                low.copy_from_slice(bytes);
+                Value::Int(i64::from_le_bytes(word))
+            }
+            None => Value::Long(bytes),
+        })
     }
 
     fn remember(&mut self, opcode: u8) -> Step<()> {

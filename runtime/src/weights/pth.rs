@@ -1,5 +1,5 @@
 //! PyTorch's `.pth`: a zip archive with a pickle that describes tensors, and one member per storage
-//! (torch/serialization.py, `_save`; torch/_utils.py, `_rebuild_tensor_v2`).
+//! (torch/serialization.py, `_save`; torch/_utils.py, `_rebuild_tensor_v2`). What came before is in `pth_legacy`.
 //! Invariant: only tensors are read and nothing is executed: a pickle that names anything else is refused.
 
 use super::archive::Archive;
@@ -14,14 +14,6 @@ const HELP: &str = "save only the weights: torch.save(model.state_dict(), \"weig
 /// Keys under which checkpoints keep the weights beside optimiser state and counters.
 const NESTED: [&str; 4] = ["state_dict", "model_state_dict", "model", "module"];
 
-/// The format before PyTorch 1.6: several pickles in a row.
-pub(super) fn legacy() -> Fault {
-    Fault::Unsupported {
-        what: "this is a bare pickle, as PyTorch before 1.6 wrote".into(),
-        help: "load it in PyTorch and save the weights again: torch.save(torch.load(path), \"weights.pth\")",
-    }
-}
-
 /// The archive's own top folder, when it is one of PyTorch: where `data.pkl` lies.
 pub(super) fn root(archive: &Archive) -> Option<String> {
     let names = archive.members().iter().map(|member| member.name.as_str());
@@ -35,24 +27,33 @@ pub(super) fn headers(archive: &Archive, root: &str) -> Result<Headers, Fault> {
     let index = archive.find(&format!("{root}data.pkl")).expect("found before");
     let at = archive.members()[index].start;
     let bytes = archive.read_all(index)?;
-    let pickle = Pickle::read(&bytes, allowed).map_err(|PickleError { at: within, what, foreign }| {
-        if foreign {
-            let script = archive.members().iter().any(|member| member.name.starts_with(&format!("{root}code/")));
-            let kind = if script { "this is a TorchScript program" } else { "this file holds more than tensors" };
-            return Fault::Unsupported { what: format!("{kind}: {what}"), help: HELP };
-        }
-        Fault::damaged(at + within as u64, format!("the pickle does not parse: {what}"))
+    let pickle = Pickle::read(&bytes, allowed).map_err(|error| {
+        let script = archive.members().iter().any(|member| member.name.starts_with(&format!("{root}code/")));
+        refusal(error, at, if script { "this is a TorchScript program" } else { "this file holds more than tensors" })
     })?;
     let swapped = match archive.find(&format!("{root}byteorder")) {
         Some(member) => archive.read_all(member)? == b"big",
         None => false,
     };
-    let reader = Tensors { archive, root, pickle: &pickle, swapped };
-    reader.collect()
+    let held = |key: &str, dtype: DType| {
+        let member = archive.find(&format!("{root}data/{key}"))?;
+        let count = archive.members()[member].size as usize / width(dtype);
+        Some(Held { member: Some(member), start: 0, count })
+    };
+    Tensors { pickle: &pickle, swapped, held: &held }.collect()
+}
+
+/// What a pickle that is refused means for a file, in which it begins at byte `at`.
+pub(super) fn refusal(error: PickleError, at: u64, kind: &str) -> Fault {
+    let PickleError { at: within, what, foreign } = error;
+    if foreign {
+        return Fault::Unsupported { what: format!("{kind}: {what}"), help: HELP };
+    }
+    Fault::damaged(at + within as u64, format!("the pickle does not parse: {what}"))
 }
 
 /// Names that say what a tensor is made of; none is ever called.
-fn allowed(module: &str, name: &str) -> bool {
+pub(super) fn allowed(module: &str, name: &str) -> bool {
     match module {
         "collections" => name == "OrderedDict",
         "torch._utils" => matches!(name, "_rebuild_tensor_v2" | "_rebuild_parameter"),
@@ -68,7 +69,7 @@ fn dtype_word(name: &str) -> bool {
 }
 
 /// The dtype that a storage class holds.
-fn storage_dtype(class: &str) -> Option<DType> {
+pub(super) fn storage_dtype(class: &str) -> Option<DType> {
     Some(match class {
         "DoubleStorage" => DType::F64,
         "FloatStorage" => DType::F32,
@@ -84,17 +85,33 @@ fn storage_dtype(class: &str) -> Option<DType> {
     })
 }
 
-struct Tensors<'a> {
-    archive: &'a Archive,
-    root: &'a str,
-    pickle: &'a Pickle<'a>,
-    swapped: bool,
+/// Bytes of one element.
+pub(super) fn width(dtype: DType) -> usize {
+    (dtype.bits() / 8) as usize
+}
+
+/// Where a storage lies: in a member of the archive or in the file, from byte `start` on.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    pub(super) member: Option<usize>,
+    pub(super) start: u64,
+    /// How many elements it has.
+    pub(super) count: usize,
+}
+
+/// The tensors that a pickle describes.
+pub(super) struct Tensors<'a> {
+    pub(super) pickle: &'a Pickle<'a>,
+    /// Whether elements are big-endian.
+    pub(super) swapped: bool,
+    /// Finds a storage by its key.
+    pub(super) held: &'a dyn Fn(&str, DType) -> Option<Held>,
 }
 
 impl Tensors<'_> {
-    fn collect(&self) -> Result<Headers, Fault> {
+    pub(super) fn collect(&self) -> Result<Headers, Fault> {
         let mut headers = Headers::default();
-        let mut visited = vec![false; self.pickle.len()];
+        let mut visited = vec![false; self.pickle.values().len()];
         let mut open = vec![(String::new(), self.start())];
         while let Some((prefix, id)) = open.pop() {
             if std::mem::replace(&mut visited[id], true) {
@@ -146,14 +163,15 @@ impl Tensors<'_> {
         let offset = self.pickle.size(*offset).ok_or_else(malformed)?;
         let shape = self.pickle.sizes(*shape).ok_or_else(malformed)?;
         let strides = self.pickle.sizes(*strides).filter(|s| s.len() == shape.len()).ok_or_else(malformed)?;
-        let (class, member) = self.storage(*storage).ok_or_else(malformed)?;
+        let (class, key) = storage_record(self.pickle, *storage).ok_or_else(malformed)?;
         let Some(dtype) = storage_dtype(class) else {
             headers.foreign.insert(name, class.into());
             return Ok(());
         };
-        let member = member.ok_or_else(|| Fault::tensor(&name, "its storage is not in the archive"))?;
-        let width = (dtype.bits() / 8) as usize;
-        let held = self.archive.members()[member].size as usize / width;
+        let Some(Held { member, start, count: held }) = (self.held)(key, dtype) else {
+            return Err(Fault::tensor(&name, "its storage is not in the file"));
+        };
+        let width = width(dtype);
         let extent =
             extent(&shape, &strides).filter(|extent| offset.checked_add(*extent).is_some_and(|end| end <= held));
         let count = element_count(&shape).filter(|count| *count <= held);
@@ -162,8 +180,8 @@ impl Tensors<'_> {
                 format!("{dtype}{shape:?} with steps {strides:?} from {offset} leaves its storage of {held} elements");
             return Err(Fault::tensor(&name, what));
         };
-        let place =
-            Place { part: 0, member: Some(member), start: (offset * width) as u64, len: (extent * width) as u64 };
+        let start = start + (offset * width) as u64;
+        let place = Place { part: 0, member, start, len: (extent * width) as u64 };
         let conversion = Conversion { width: width as u8, swapped: self.swapped, widened: false }.needed();
         let strides = (!row_major(&shape, &strides)).then_some(strides);
         headers.add(name, Entry { storage: Storage::Plain(dtype), shape, place, conversion, strides })
@@ -182,17 +200,15 @@ impl Tensors<'_> {
         }
         None
     }
+}
 
-    /// Class and member of `('storage', class, key, device, count)`.
-    fn storage(&self, id: Id) -> Option<(&str, Option<usize>)> {
-        let Value::Persistent(record) = self.pickle.get(id) else { return None };
-        let [_, class, key, ..] = self.pickle.tuple(*record)? else { return None };
-        match (self.pickle.get(*class), self.pickle.get(*key)) {
-            (Value::Global("torch", class), Value::Str(key)) => {
-                Some((class, self.archive.find(&format!("{}data/{key}", self.root))))
-            }
-            _ => None,
-        }
+/// Class and key of a reference `('storage', class, key, device, count, …)`.
+pub(super) fn storage_record<'a>(pickle: &'a Pickle<'_>, id: Id) -> Option<(&'a str, &'a str)> {
+    let Value::Persistent(record) = pickle.get(id) else { return None };
+    let [_, class, key, ..] = pickle.tuple(*record)? else { return None };
+    match (pickle.get(*class), pickle.get(*key)) {
+        (Value::Global("torch", class), Value::Str(key)) => Some((class, key)),
+        _ => None,
     }
 }
 

@@ -125,3 +125,17 @@ pub(super) fn pth_of(pickle: &[u8]) -> Vec<u8> {
 pub(super) fn pth() -> Vec<u8> {
     pth_of(&pickle(&[3, 2], &[1, 3], 0, "torch._utils\n_rebuild_tensor_v2"))
 }
+
+/// The same as [`pth`], as PyTorch before 1.6 wrote it.
+pub(super) fn pth_legacy() -> Vec<u8> {
+    let mut out = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.\x80\x02M\xe9\x03.\x80\x02}q\x00(".to_vec();
+    word(&mut out, "little_endian");
+    out.extend(b"\x88u.");
+    out.extend(pickle(&[3, 2], &[1, 3], 0, "torch._utils\n_rebuild_tensor_v2"));
+    out.extend(b"\x80\x02]q\x00");
+    word(&mut out, "0");
+    out.extend(b"a.");
+    out.extend(6u64.to_le_bytes());
+    (0..6u8).for_each(|i| out.extend(f32::from(i).to_le_bytes()));
+    out
+}
