@@ -6,7 +6,7 @@ use super::dequant::dequantize_group;
 use super::error::{Fault, LoadError, Name};
 use super::gguf::{MetaArray, MetaValue};
 use super::source::Source;
-use super::{archive, gguf, index, npy, pth, pth_legacy, safetensors};
+use super::{arrays, gguf, index, pth, pth_legacy, safetensors};
 use crate::tensor::{Tensor, element_count};
 use indexmap::IndexMap;
 use mlc_codegen::base::{DType, Packing, Storage};
@@ -161,7 +161,7 @@ impl WeightFile {
         let stem = || path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
         let (format, headers) = match &head[..] {
             head if head.starts_with(b"GGUF") => (Format::Gguf, gguf::headers(&source)?),
-            head if head.starts_with(b"\x93NUMPY") => (Format::Npy, npy_headers(&source, stem())?),
+            head if head.starts_with(b"\x93NUMPY") => (Format::Npy, arrays::npy_headers(&source, stem())?),
             [0x80, 2..=5, ..] => (Format::Pth, pth_legacy::headers(&source)?),
             [_, _, _, _, _, _, _, _, b'{', ..] => (Format::Safetensors, safetensors::headers(&source, 0)?),
             _ if path.extension().is_some_and(|ext| ext == "safetensors") => {
@@ -176,7 +176,7 @@ impl WeightFile {
         let archive = Archive::open(&source, options)?;
         let (format, headers) = match pth::root(&archive) {
             Some(root) => (Format::Pth, pth::headers(&archive, &root)?),
-            None => (Format::Npz, npz_headers(&archive)?),
+            None => (Format::Npz, arrays::npz_headers(&archive)?),
         };
         let parts = vec![Part { source, archive: Some(archive) }];
         Ok(WeightFile { path: path.into(), format, parts, headers })
@@ -276,6 +276,11 @@ impl WeightFile {
         }
     }
 
+    fn too_wide(&self, name: &str) -> Fault {
+        let dtype = "u64 with values that i64 cannot hold".into();
+        Fault::Foreign { name: Name(name.into()), dtype, help: self.foreign_help() }
+    }
+
     fn foreign_help(&self) -> &'static str {
         match self.format {
             Format::Gguf => "requantize the file to one of Q8_0, Q4_0, Q4_1, Q4_K, Q6_K, F16, BF16 or F32",
@@ -291,7 +296,7 @@ impl WeightFile {
             _ => source.range(start, len, || format!("tensor {}", Name(name.into())))?,
         };
         if let Some(conversion) = entry.conversion {
-            bytes = Cow::Owned(converted(&bytes, conversion).map_err(|what| Fault::tensor(name, what))?);
+            bytes = Cow::Owned(converted(&bytes, conversion).ok_or_else(|| self.too_wide(name))?);
         }
         match (&entry.strides, entry.storage) {
             (Some(strides), Storage::Plain(dtype)) => Ok(Cow::Owned(gathered(&bytes, dtype, &entry.shape, strides))),
@@ -311,25 +316,26 @@ fn unpacked(packing: Packing, shape: &[usize], bytes: &[u8]) -> Result<Tensor, c
 }
 
 /// The elements with their bytes swapped where they are big-endian, and widened where they are unsigned.
-fn converted(bytes: &[u8], conversion: Conversion) -> Result<Vec<u8>, &'static str> {
+/// `None` where a number does not fit in i64.
+fn converted(bytes: &[u8], conversion: Conversion) -> Option<Vec<u8>> {
     let width = usize::from(conversion.width);
     let mut little = bytes.to_vec();
     if conversion.swapped {
         little.chunks_exact_mut(width).for_each(<[u8]>::reverse);
     }
     if !conversion.widened {
-        return Ok(little);
+        return Some(little);
     }
     let out = if width == 2 { 4 } else { 8 };
     let mut wide = Vec::with_capacity(little.len() / width * out);
     for element in little.chunks_exact(width) {
         if width == 8 && element[7] >= 0x80 {
-            return Err("an unsigned number does not fit in i64");
+            return None;
         }
         wide.extend(element);
         wide.resize(wide.len() + out - width, 0);
     }
-    Ok(wide)
+    Some(wide)
 }
 
 /// The elements of a strided view, row-major. The caller has checked that the last one lies in `bytes`.
@@ -352,50 +358,4 @@ fn gathered(bytes: &[u8], dtype: DType, shape: &[usize], strides: &[usize]) -> V
         }
     }
     out
-}
-
-fn npy_headers(source: &Source, name: String) -> Result<Headers, Fault> {
-    let array = npy::parse(source.reader(), 0)?;
-    let place = Place { part: 0, member: None, start: array.start, len: array.bytes };
-    let mut headers = Headers::default();
-    add_array(&mut headers, name, array, place, source.len())?;
-    Ok(headers)
-}
-
-fn npz_headers(archive: &Archive) -> Result<Headers, Fault> {
-    let mut headers = Headers::default();
-    for (index, member) in archive.members().iter().enumerate() {
-        let archive::Member { name, size, .. } = member;
-        if name.ends_with('/') {
-            continue;
-        }
-        let array = archive.open_member(index, |reader| npy::parse(reader, member.start))?;
-        let place = Place { part: 0, member: Some(index), start: array.start, len: array.bytes };
-        let key = name.strip_suffix(".npy").unwrap_or(name).to_owned();
-        add_array(&mut headers, key, array, place, *size)?;
-    }
-    Ok(headers)
-}
-
-fn add_array(headers: &mut Headers, name: String, array: npy::Array, place: Place, size: u64) -> Result<(), Fault> {
-    let (dtype, conversion) = match array.element {
-        Ok(element) => element,
-        Err(word) => {
-            headers.foreign.insert(name, word);
-            return Ok(());
-        }
-    };
-    let found = size.saturating_sub(array.start);
-    if found != array.bytes {
-        let what = format!("{dtype}{:?} takes {} bytes, found {found}", array.shape, array.bytes);
-        return Err(Fault::tensor(&name, what));
-    }
-    let strides = array.fortran.then(|| column_major(&array.shape));
-    let (storage, conversion) = (Storage::Plain(dtype), conversion.needed());
-    headers.add(name, Entry { storage, shape: array.shape, place, conversion, strides })
-}
-
-/// Steps of a layout whose first axis is the fastest.
-fn column_major(shape: &[usize]) -> Vec<usize> {
-    shape.iter().scan(1usize, |step, dim| Some(std::mem::replace(step, step.saturating_mul(*dim)))).collect()
 }

@@ -5,6 +5,7 @@
 //! compressed member says how far it expands and `OpenOptions` allows that. Knows no model: names are just keys.
 
 mod archive;
+mod arrays;
 mod aside;
 mod dequant;
 mod error;

@@ -29,6 +29,15 @@ pub(super) fn parse(reader: impl Read, at: u64) -> Result<Array, Fault> {
     let mut text = Vec::new();
     let damaged = |what: &str| Fault::damaged(at, format!("the array header {what}"));
     reader.take(HEADER_LIMIT).read_to_end(&mut text).map_err(|cause| damaged(&format!("does not expand ({cause})")))?;
+    let length = match text.get(6..12) {
+        Some([1, _, low, high, ..]) => 10 + usize::from(u16::from_le_bytes([*low, *high])),
+        Some([_, _, word @ ..]) => 12 + word.iter().rev().fold(0, |sum, byte| sum << 8 | usize::from(*byte)),
+        _ => return Err(damaged("is cut short")),
+    };
+    if length > text.len() {
+        return Err(damaged("is cut short, or longer than 64 KiB"));
+    }
+    text.truncate(length);
     if nesting(&text) > 32 {
         return Err(damaged("is nested too deep"));
     }
@@ -50,7 +59,6 @@ fn nesting(text: &[u8]) -> usize {
         match byte {
             b'(' | b'[' | b'{' => depth += 1,
             b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b'\n' => break,
             _ => {}
         }
         deepest = deepest.max(depth);

@@ -131,7 +131,8 @@ fn info(tensor: &Tensor, start: usize) -> (TensorInfo, bool) {
     (TensorInfo { dtype: Dtype::U8, shape, data_offsets }, true)
 }
 
-/// Writes tensors in the order given, the first byte of their data at a multiple of 64; aside, then renamed.
+/// Writes tensors, widest elements first so that each is aligned, else in the order given; the first one begins at a
+/// multiple of 64. Written aside, then renamed.
 ///
 /// # Errors
 /// What the system says.
@@ -139,7 +140,9 @@ pub fn write_safetensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<()
     let mut words = Map::new();
     let mut header = Map::new();
     let mut end = 0;
-    for (name, tensor) in tensors {
+    let mut tensors: Vec<&(String, Tensor)> = tensors.iter().collect();
+    tensors.sort_by_key(|(_, tensor)| std::cmp::Reverse(tensor.dtype().bits()));
+    for (name, tensor) in &tensors {
         let (info, needs_word) = info(tensor, end);
         end = info.data_offsets.1;
         if needs_word {

@@ -27,7 +27,7 @@ fn safetensors_come_back_as_written() {
     for (name, tensor) in samples::tensors() {
         assert_eq!(file.read(&name).expect("there"), tensor);
     }
-    assert_eq!(file.entries().map(|(name, _)| name).collect::<Vec<_>>(), ["a", "b", "layer.c", "q"]);
+    assert_eq!(file.entries().map(|(name, _)| name).collect::<Vec<_>>(), ["b", "a", "layer.c", "q"]);
     let q = file.read("q").expect("there");
     assert_eq!((q.dtype(), q.shape()), (DType::I4, &[2, 4][..]));
     assert_eq!(q.to_f64_vec(), [0.0, 1.0, 2.0, 3.0, -2.0, -1.0, -4.0, -3.0]);
@@ -169,7 +169,7 @@ fn sets_search_in_order_and_name_duplicates() {
     assert_eq!(set.find("c").expect("one").expect("found").name, "layer.c");
     assert!(set.find("a").expect("one").is_none());
     let keys: Vec<String> = set.keys().map(|(key, _)| key).collect();
-    assert_eq!(keys, ["x", "y", "/a", "/b", "c", "/q"]);
+    assert_eq!(keys, ["x", "y", "/b", "/a", "c", "/q"]);
     set.add(open(&samples::gguf()), "");
     assert!(set.find("x").expect_err("two").to_string().starts_with("`x` is in"));
 }
@@ -189,4 +189,41 @@ fn shards_lie_beside_their_index() {
     let message = |map: &str| open(map).expect_err("invalid").to_string();
     assert!(message(r#"{"zz":"s.safetensors"}"#).contains("has no such tensor"));
     assert!(message(r#"{"a":"../s.safetensors"}"#).contains("not a file of the same folder"));
+}
+
+fn npy_of(header: &str, data: &[u8]) -> Vec<u8> {
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    bytes.extend(data);
+    bytes
+}
+
+#[test]
+fn arrays_of_other_layouts_become_ours() {
+    let array = |descr: &str, fortran: &str, shape: &str, data: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': {fortran}, 'shape': {shape}, }}\n");
+        WeightFile::from_bytes("x.npy", &npy_of(&header, data)).expect("valid").read("x")
+    };
+    let columns = array("|i1", "True", "(2, 3)", &[1, 4, 2, 5, 3, 6]).expect("valid");
+    assert_eq!((columns.shape(), columns.to_f64_vec()), (&[2, 3][..], vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]));
+    let big = array(">i2", "False", "(2,)", &[1, 2, 0xff, 0xfe]).expect("valid");
+    assert_eq!(big.as_slice::<i16>(), Some(&[258, -2][..]));
+    let unsigned = array("<u2", "False", "(1,)", &[0xff, 0xff]).expect("valid");
+    assert_eq!(unsigned.as_slice::<i32>(), Some(&[65535][..]));
+    let wide = array("<u8", "False", "(1,)", &[0xff; 8]).expect_err("no i64").to_string();
+    assert!(wide.contains("tensor `x` is u64 with values that i64 cannot hold"), "{wide}");
+}
+
+#[test]
+fn array_headers_cannot_exhaust_the_stack() {
+    let nested = format!("{{'descr': {}", "(".repeat(0x0a28 - 10));
+    assert!(refused(&npy_of(&nested, &[])).contains("nested too deep"));
+}
+
+#[test]
+fn weight_files_are_shared_by_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<WeightFile>();
+    shared::<WeightSet>();
 }
