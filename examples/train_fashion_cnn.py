@@ -13,7 +13,12 @@ import numpy as np
 
 from fashion_data import HERE, split, write_safetensors
 
-SEED, EPOCHS, BATCH, RATE, EPS, MOMENTUM = 7, 7, 128, 4e-3, 1e-5, 0.1
+SEED, EPOCHS, BATCH, RATE, EPS, MOMENTUM = 7, 6, 128, 3e-3, 1e-5, 0.1
+
+
+def sums(rows):
+    """Of each column, as a matrix product, which is faster than `sum`."""
+    return np.ones(len(rows), np.float32) @ rows
 
 
 class Layer:
@@ -53,9 +58,9 @@ class Depthwise3x3(Layer):
 
     def forward(self, x, _):
         self.padded = np.pad(x, ((0, 0), (1, 1), (1, 1), (0, 0)))
-        y = np.zeros_like(x)
+        y, part = np.zeros_like(x), np.empty_like(x)
         for dy, dx in np.ndindex(3, 3):
-            y += self._shift(dy, dx, x.shape) * self.params["weight"][dy, dx]
+            y += np.multiply(self._shift(dy, dx, x.shape), self.params["weight"][dy, dx], out=part)
         return y
 
     def backward(self, g):
@@ -63,7 +68,7 @@ class Depthwise3x3(Layer):
         self.grads["weight"], back = np.empty_like(weight), np.zeros_like(self.padded)
         _, h, w, _ = g.shape
         for dy, dx in np.ndindex(3, 3):
-            self.grads["weight"][dy, dx] = (self._shift(dy, dx, g.shape) * g).sum(axis=(0, 1, 2))
+            self.grads["weight"][dy, dx] = sums((self._shift(dy, dx, g.shape) * g).reshape(-1, g.shape[-1]))
             back[:, dy : dy + h, dx : dx + w] += g * weight[dy, dx]
         return back[:, 1:-1, 1:-1]
 
@@ -110,54 +115,61 @@ class BatchNormRelu(Layer):
         self.mean, self.var = np.zeros(channels, np.float32), np.ones(channels, np.float32)
 
     def forward(self, x, training):
+        flat = x.reshape(-1, x.shape[-1])
         mean, var = self.mean, self.var
         if training:
-            mean, var = x.mean(axis=(0, 1, 2)), x.var(axis=(0, 1, 2))
-            self.mean += np.float32(MOMENTUM) * (mean - self.mean)
-            self.var += np.float32(MOMENTUM) * (var - self.var)
+            mean = sums(flat) / len(flat)
+        self.normal = flat - mean
+        if training:
+            var = sums(self.normal * self.normal) / len(flat)
+            self.mean += MOMENTUM * (mean - self.mean)
+            self.var += MOMENTUM * (var - self.var)
         self.inverse = 1 / np.sqrt(var + np.float32(EPS))
-        self.normal = (x - mean) * self.inverse
-        self.y = np.maximum(self.normal * self.params["weight"] + self.params["bias"], 0)
-        return self.y
+        self.normal *= self.inverse
+        self.y = self.normal * self.params["weight"]
+        self.y += self.params["bias"]
+        np.maximum(self.y, 0, out=self.y)
+        return self.y.reshape(x.shape)
 
     def backward(self, g):
-        g = g * (self.y > 0)
-        self.grads["bias"] = g.sum(axis=(0, 1, 2))
-        self.grads["weight"] = (g * self.normal).sum(axis=(0, 1, 2))
-        count = np.float32(g.size / g.shape[-1])
-        centred = g - self.grads["bias"] / count - self.normal * (self.grads["weight"] / count)
-        return centred * (self.params["weight"] * self.inverse)
+        shape, g = g.shape, g.reshape(self.y.shape) * (self.y > 0)
+        bias = self.grads["bias"] = sums(g)
+        weight = self.grads["weight"] = sums(g * self.normal)
+        g -= bias / len(g)
+        g -= self.normal * (weight / len(g))
+        g *= self.params["weight"] * self.inverse
+        return g.reshape(shape)
 
     def torch(self):
         return {**self.params, "running_mean": self.mean, "running_var": self.var}
 
 
 class MaxPool2(Layer):
-    """The largest of each 2×2; a tie shares the gradient."""
+    """The largest of each 2×2; all that are equal to it get the gradient."""
 
     def forward(self, x, _):
-        n, h, w, c = x.shape
-        self.x = x.reshape(n, h // 2, 2, w // 2, 2, c)
-        self.y = self.x.max(axis=(2, 4), keepdims=True)
-        return self.y[:, :, 0, :, 0]
+        self.x = x
+        self.y = np.maximum(np.maximum(x[:, ::2, ::2], x[:, ::2, 1::2]),
+                            np.maximum(x[:, 1::2, ::2], x[:, 1::2, 1::2]))
+        return self.y
 
     def backward(self, g):
-        n, h, _, w, _, c = self.x.shape
-        chosen = self.x == self.y
-        share = g[:, :, None, :, None] / chosen.sum(axis=(2, 4), keepdims=True, dtype=np.float32)
-        return (chosen * share).reshape(n, 2 * h, 2 * w, c)
+        back = np.empty_like(self.x)
+        for dy, dx in np.ndindex(2, 2):
+            np.multiply(g, self.x[:, dy::2, dx::2] == self.y, out=back[:, dy::2, dx::2])
+        return back
 
 
-class GlobalAveragePool(Layer):
-    """The mean over each channel's picture."""
+class Flatten(Layer):
+    """All of a picture in one row, channels outermost as in the file."""
 
     def forward(self, x, _):
         self.shape = x.shape
-        return x.mean(axis=(1, 2))
+        return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
 
     def backward(self, g):
-        _, h, w, _ = self.shape
-        return np.broadcast_to(g[:, None, None] / np.float32(h * w), self.shape)
+        n, h, w, c = self.shape
+        return g.reshape(n, c, h, w).transpose(0, 2, 3, 1)
 
 
 def network(rng):
@@ -168,9 +180,9 @@ def network(rng):
                 (f"{name}.pointwise", Pointwise(rng, ins, outs)), (f"{name}.bn", BatchNormRelu(outs))]
 
     return [("stem.conv", Conv3x3(rng, 16)), ("stem.bn", BatchNormRelu(16)), ("", MaxPool2()),
-            *separable("block1", 16, 48), ("", MaxPool2()),
-            *separable("block2", 48, 96), *separable("block3", 96, 128),
-            ("", GlobalAveragePool()), ("fc", Pointwise(rng, 128, 10, bias=True))]
+            *separable("block1", 16, 32), ("", MaxPool2()),
+            *separable("block2", 32, 64), *separable("block3", 64, 64),
+            ("", Flatten()), ("fc", Pointwise(rng, 64 * 49, 10, bias=True))]
 
 
 def forward(layers, x, training):
@@ -217,11 +229,8 @@ def main():
         for start in range(0, len(images) - BATCH + 1, BATCH):
             count += 1
             batch = order[start : start + BATCH]
-            x = images[batch]
-            if rng.random() < 0.5:
-                x = x[:, :, ::-1]
             rate = RATE * 0.5 * (1 + np.cos(np.pi * count / steps))
-            step(layers, moments, x, labels[batch], rate, count)
+            step(layers, moments, images[batch], labels[batch], rate, count)
         print(f"epoch {epoch + 1} of {EPOCHS}, {time.monotonic() - began:.0f} s", flush=True)
 
     tests, truth = split("t10k")
