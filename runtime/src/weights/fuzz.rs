@@ -50,6 +50,8 @@ mod tests {
     use super::{fuzz_gguf, fuzz_npz, fuzz_pth, fuzz_safetensors};
     use crate::weights::samples;
 
+    type Reader = fn(&[u8]);
+
     /// xorshift64*: the same mutants for the same seed, on every machine.
     struct Random(u64);
 
@@ -87,7 +89,7 @@ mod tests {
 
     #[test]
     fn mutated_files_are_refused_without_a_panic() {
-        let readers: [(fn(&[u8]), Vec<u8>); 6] = [
+        let readers: [(Reader, Vec<u8>); 6] = [
             (fuzz_safetensors, samples::safetensors()),
             (fuzz_gguf, samples::gguf()),
             (fuzz_npz, samples::npz(false)),
@@ -107,7 +109,7 @@ mod tests {
 
     #[test]
     fn files_cut_anywhere_are_refused_without_a_panic() {
-        let readers: [(fn(&[u8]), Vec<u8>); 5] = [
+        let readers: [(Reader, Vec<u8>); 5] = [
             (fuzz_safetensors, samples::safetensors()),
             (fuzz_gguf, samples::gguf()),
             (fuzz_npz, samples::npz(true)),
