@@ -22,8 +22,8 @@ impl Tensor {
     ///
     /// # Errors
     /// The product of the dims leaves 64 bits, `bytes` has another length, or memory is short.
-    pub fn new(dtype: DType, shape: impl Into<Vec<usize>>, bytes: &[u8]) -> Result<Tensor, TensorError> {
-        let shape = shape.into();
+    pub fn new(dtype: DType, shape: impl AsRef<[usize]>, bytes: &[u8]) -> Result<Tensor, TensorError> {
+        let shape = shape.as_ref().to_vec();
         let (len, expected) = sizes(dtype, &shape)?;
         if bytes.len() != expected {
             return Err(TensorError::Length { dtype, shape, expected, found: bytes.len(), unit: "bytes" });
@@ -43,8 +43,8 @@ impl Tensor {
     ///
     /// # Errors
     /// The product of the dims leaves 64 bits, or memory is short.
-    pub fn zeros(dtype: DType, shape: impl Into<Vec<usize>>) -> Result<Tensor, TensorError> {
-        let shape = shape.into();
+    pub fn zeros(dtype: DType, shape: impl AsRef<[usize]>) -> Result<Tensor, TensorError> {
+        let shape = shape.as_ref().to_vec();
         let (len, bytes) = sizes(dtype, &shape)?;
         match Buffer::zeroed(bytes) {
             Some(buffer) => Ok(Tensor { dtype, shape, len, buffer: Arc::new(buffer) }),
@@ -56,8 +56,8 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::new`].
-    pub fn from_elements<T: Element>(shape: impl Into<Vec<usize>>, elements: &[T]) -> Result<Tensor, TensorError> {
-        let shape = shape.into();
+    pub fn from_elements<T: Element>(shape: impl AsRef<[usize]>, elements: &[T]) -> Result<Tensor, TensorError> {
+        let shape = shape.as_ref().to_vec();
         let (len, _) = sizes(T::DTYPE, &shape)?;
         if elements.len() != len {
             let found = elements.len();
@@ -70,7 +70,7 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::new`].
-    pub fn from_f32(shape: impl Into<Vec<usize>>, elements: impl AsRef<[f32]>) -> Result<Tensor, TensorError> {
+    pub fn from_f32(shape: impl AsRef<[usize]>, elements: impl AsRef<[f32]>) -> Result<Tensor, TensorError> {
         Tensor::from_elements(shape, elements.as_ref())
     }
 
@@ -78,7 +78,7 @@ impl Tensor {
     ///
     /// # Errors
     /// As [`Tensor::new`].
-    pub fn from_i64(shape: impl Into<Vec<usize>>, elements: impl AsRef<[i64]>) -> Result<Tensor, TensorError> {
+    pub fn from_i64(shape: impl AsRef<[usize]>, elements: impl AsRef<[i64]>) -> Result<Tensor, TensorError> {
         Tensor::from_elements(shape, elements.as_ref())
     }
 
@@ -88,7 +88,7 @@ impl Tensor {
     /// As [`Tensor::zeros`].
     pub fn from_fn(
         dtype: DType,
-        shape: impl Into<Vec<usize>>,
+        shape: impl AsRef<[usize]>,
         mut element: impl FnMut(usize) -> Scalar,
     ) -> Result<Tensor, TensorError> {
         let mut tensor = Tensor::zeros(dtype, shape)?;
@@ -156,6 +156,17 @@ impl Tensor {
         store(self.dtype, self.bytes_mut(), i, value);
     }
 
+    /// Writes element `i` from an f64: rounded to nearest even, or as in `cast` where the dtype is an integer. Panics when
+    /// there is no such element.
+    pub fn set_f64(&mut self, i: usize, value: f64) {
+        self.set(i, Scalar::F64(value));
+    }
+
+    /// Element `i` as f64; exact except for large i64. Panics when there is none.
+    pub fn get_f64(&self, i: usize) -> f64 {
+        self.get(i).as_f64()
+    }
+
     /// All elements in row-major order, in the compute type.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Scalar> + '_ {
         let bytes = self.bytes();
@@ -185,15 +196,15 @@ impl Tensor {
             return Ok(self.clone());
         }
         let bytes = self.bytes();
-        Tensor::from_fn(dtype, self.shape.clone(), |i| load(self.dtype, bytes, i))
+        Tensor::from_fn(dtype, &self.shape, |i| load(self.dtype, bytes, i))
     }
 
     /// The same elements under another shape of as many.
     ///
     /// # Errors
     /// The shape takes another number of elements.
-    pub fn reshape(mut self, shape: impl Into<Vec<usize>>) -> Result<Tensor, TensorError> {
-        let shape = shape.into();
+    pub fn reshape(mut self, shape: impl AsRef<[usize]>) -> Result<Tensor, TensorError> {
+        let shape = shape.as_ref().to_vec();
         let (expected, _) = sizes(self.dtype, &shape)?;
         if expected != self.len {
             let (dtype, found) = (self.dtype, self.len);
