@@ -4,7 +4,8 @@
 
 Writes out/gpt2.safetensors and out/gpt2.npz, three calls k = 0, 1, 2 of one session (a prefill
 of seven tokens, then two decodes): `tokens.k` i64 [2, s], `past.k` i64 [], `logits.k` f32
-[2, 50257], `next.k` i64 [2]. Keys and values are rounded to f16, as the model's state is.
+[2, 50257], `next.k` i64 [2]. Keys and values are rounded to f16, as the model's state is;
+sums in another order then move logits by 1e-3, so compare them to 5e-3 and the tokens exactly.
 """
 
 import numpy as np
