@@ -3,7 +3,9 @@
 //! Invariant: no size that a file or a caller gives reaches memory before it was checked; `unsafe` stands only in the
 //! folders `jit`, `cuda`, `mmap`, `ffi` and `pool`, each of which opens with what must hold.
 
+pub mod artifact;
 mod mmap;
 pub mod npz;
+pub mod pool;
 pub mod tensor;
 pub mod weights;
