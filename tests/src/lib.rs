@@ -1,1 +1,5 @@
-//! stub
+//! What the test suites share.
+//!
+//! Invariant: knows mlc from outside, by its program and its libraries' public items.
+
+pub mod golden;

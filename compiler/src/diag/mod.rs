@@ -3,5 +3,11 @@
 //! Invariant: knows no stage. Stages make data; `report` turns it into a `Diagnostic`.
 
 mod diagnostic;
+mod fixes;
+mod json;
+mod render;
 
 pub use diagnostic::{Applicability, Diagnostic, Edit, Fix, Label, Severity, SourceMap};
+pub use fixes::apply;
+pub use json::{summary_line, to_line};
+pub use render::{human, short};

@@ -3,14 +3,15 @@
 use super::{At, Target};
 use super::{Call, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
 use crate::types::TensorType;
+use mlc_codegen::base::Scalar;
 use mlc_codegen::kernel::{Body, FoldKind, Reduce, Unary};
 use mlc_runtime::tensor::Tensor;
 
 /// The op.
-pub static SOFTMAX: Softmax = Softmax;
+pub(super) static SOFTMAX: Softmax = Softmax;
 
 /// See `SIGNATURE`.
-pub struct Softmax;
+pub(super) struct Softmax;
 
 static SIGNATURE: Signature = Signature {
     name: "softmax",
@@ -38,7 +39,7 @@ impl Op for Softmax {
             let max = values.iter().copied().fold(f64::NEG_INFINITY, super::nan_max);
             let exps: Vec<f64> = values.iter().map(|v| (v - max).exp()).collect();
             let sum: f64 = exps.iter().sum();
-            row.iter().zip(exps).for_each(|(i, e)| y.set_f64(*i, e / sum));
+            row.iter().zip(exps).for_each(|(i, e)| y.set(*i, Scalar::from_f64(x.dtype(), e / sum)));
         }
         Ok(vec![y])
     }

@@ -6,10 +6,10 @@ use crate::types::TensorType;
 use mlc_runtime::tensor::Tensor;
 
 /// The op.
-pub static TRANSPOSE: Transpose = Transpose;
+pub(super) static TRANSPOSE: Transpose = Transpose;
 
 /// See `SIGNATURE`.
-pub struct Transpose;
+pub(super) struct Transpose;
 
 static SIGNATURE: Signature = Signature {
     name: "transpose",
@@ -45,7 +45,7 @@ impl Op for Transpose {
     fn eval(&self, call: &Call, inputs: &[&Tensor], _sizes: &[i64]) -> Result<Vec<Tensor>, EvalError> {
         let (x, perm) = (inputs[0], Self::permutation(call));
         let shape: Vec<usize> = perm.iter().map(|axis| x.shape()[*axis]).collect();
-        let mut y = Tensor::zeros(x.dtype(), &shape).expect("as large as x");
+        let mut y = Tensor::zeros(x.dtype(), shape.clone()).expect("as large as x");
         let mut from = vec![0; perm.len()];
         for (i, to) in super::positions(&shape).enumerate() {
             perm.iter().zip(&to).for_each(|(axis, position)| from[*axis] = *position);

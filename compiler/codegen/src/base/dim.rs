@@ -79,8 +79,8 @@ impl Dim {
     pub fn range(&self, sizes: &[Interval]) -> Option<Interval> {
         let start = (!self.overflowed).then_some(Interval::point(0))?;
         self.terms.iter().try_fold(start, |sum, (slots, c)| {
-            let product = slots.iter().try_fold(Interval::point(*c), |p, s| p.mul(*sizes.get(s.0 as usize)?))?;
-            sum.add(product)
+            let product = slots.iter().try_fold(Interval::point(*c), |p, s| p.product(*sizes.get(s.0 as usize)?))?;
+            sum.sum(product)
         })
     }
 

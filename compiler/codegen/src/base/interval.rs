@@ -21,13 +21,13 @@ impl Interval {
         (extent > 0).then(|| Interval { lo: 0, hi: extent - 1 })
     }
 
-    /// All sums.
-    pub fn add(self, other: Self) -> Option<Self> {
+    /// All sums; `None` on overflow.
+    pub fn sum(self, other: Self) -> Option<Self> {
         Some(Interval { lo: self.lo.checked_add(other.lo)?, hi: self.hi.checked_add(other.hi)? })
     }
 
-    /// All products.
-    pub fn mul(self, other: Self) -> Option<Self> {
+    /// All products; `None` on overflow.
+    pub fn product(self, other: Self) -> Option<Self> {
         let corners = [(self.lo, other.lo), (self.lo, other.hi), (self.hi, other.lo), (self.hi, other.hi)];
         let mut products = [0; 4];
         for (product, (a, b)) in products.iter_mut().zip(corners) {

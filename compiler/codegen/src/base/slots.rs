@@ -209,8 +209,8 @@ impl Slots {
         }
         dim.terms().iter().try_fold(Interval::point(0), |sum, (slots, c)| {
             let start = Interval::point(*c);
-            let product = slots.iter().try_fold(start, |p, s| p.mul(self.slot_range(*s)?))?;
-            sum.add(product)
+            let product = slots.iter().try_fold(start, |p, s| p.product(self.slot_range(*s)?))?;
+            sum.sum(product)
         })
     }
 

@@ -1,0 +1,25 @@
+//! `mlc check`: every mistake of the files, in one run.
+
+use super::output::{self, MessageFormat};
+use super::source;
+use crate::diag::SourceMap;
+use anyhow::Result;
+use std::path::PathBuf;
+
+/// Arguments.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// Model files; `-` is standard input.
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+}
+
+/// `Ok(true)` when nothing is wrong.
+pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
+    let mut sources = SourceMap::default();
+    let mut diagnostics = Vec::new();
+    for path in &args.files {
+        diagnostics.extend(source::parse(path, &mut sources)?.1);
+    }
+    Ok(output::show(&diagnostics, &sources, format))
+}

@@ -1,0 +1,55 @@
+//! The command line: one file for each verb.
+//!
+//! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage.
+
+mod check;
+mod fix;
+mod fmt;
+mod inspect;
+mod output;
+mod source;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// A compiler for neural networks.
+#[derive(Debug, Parser)]
+#[command(name = "mlc", version, arg_required_else_help = true)]
+struct Cli {
+    /// How diagnostics are shown.
+    #[arg(long, global = true, value_enum, default_value_t = output::MessageFormat::Human)]
+    message_format: output::MessageFormat,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Reports every mistake in model files.
+    Check(check::Args),
+    /// Applies the fixes that need no person.
+    Fix(fix::Args),
+    /// Formats model files.
+    Fmt(fmt::Args),
+    /// Lists the tensors of a weight file from its headers.
+    Inspect(inspect::Args),
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = match cli.verb {
+        Verb::Check(args) => check::run(&args, cli.message_format),
+        Verb::Fix(args) => fix::run(&args, cli.message_format),
+        Verb::Fmt(args) => fmt::run(&args, cli.message_format),
+        Verb::Inspect(args) => inspect::run(&args),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
+        Err(error) => {
+            output::message(&format!("error: {error:#}"));
+            ExitCode::from(1)
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! The `mlc` program.
+#![forbid(unsafe_code)]
+
+fn main() -> std::process::ExitCode {
+    mlc::cli::main()
+}

@@ -1,0 +1,417 @@
+//! The walk over a model's entries that makes the plan.
+
+use super::arena::Arena;
+use super::constants::Constants;
+use super::elements::{Elements, with_call};
+use super::groups::Groups;
+use super::homes::{Home, Lease};
+use super::kernels::Kernels;
+use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
+use crate::ops::Lowering;
+use crate::types::{Loc, TensorType};
+use mlc_codegen::base::{Dim, Slot, SlotDef, Slots, Storage};
+use mlc_codegen::kernel::{
+    Argument, BufferDef, Call, EntryPlan, Family, IndexCheck, Kernel, Place, Plan, PlanBuffer, Port, SizeGuard,
+    StateDef, Step, Variant,
+};
+use std::collections::HashMap;
+
+/// A plan, the constants it reads, and the places its errors point at.
+#[derive(Debug)]
+pub struct Scheduled {
+    /// What the runtime executes.
+    pub plan: Plan,
+    /// By number in the plan.
+    pub constants: Vec<ConstantId>,
+    /// By number in the plan.
+    pub sources: Vec<Loc>,
+}
+
+/// Why a graph has no plan.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ScheduleError {
+    /// A tensor whose size leaves 64 bits (MDL0602).
+    #[error("a tensor of type {ty} is too large: its size does not fit in 64 bits")]
+    TooLarge {
+        /// Its type, as text.
+        ty: String,
+        /// Where it is made.
+        loc: Loc,
+    },
+}
+
+/// Makes the plan of a verified graph.
+pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
+    let mut shared = Shared {
+        graph,
+        slots: graph.slots.clone(),
+        kernels: Kernels::default(),
+        constants: Constants::default(),
+        sources: vec![],
+    };
+    let mut entries = Vec::new();
+    for entry in &graph.entries {
+        entries.push(Walk::new(&mut shared, entry).run(entry)?);
+    }
+    let states = graph.states.values().map(|state| StateDef {
+        name: state.name.clone(),
+        dtype: state.ty.dtype,
+        dims: state.ty.dims.clone(),
+    });
+    let plan = Plan {
+        states: states.collect(),
+        constants: shared.constants.table(graph),
+        slots: shared.slots,
+        kernels: shared.kernels.finish(),
+        entries,
+    };
+    Ok(Scheduled { plan, constants: shared.constants.finish(), sources: shared.sources })
+}
+
+/// What all entries share.
+struct Shared<'g> {
+    graph: &'g Graph,
+    slots: Slots,
+    kernels: Kernels,
+    constants: Constants,
+    sources: Vec<Loc>,
+}
+
+impl Shared<'_> {
+    fn source(&mut self, loc: Loc) -> u32 {
+        let found = self.sources.iter().position(|l| *l == loc);
+        found.unwrap_or_else(|| {
+            self.sources.push(loc);
+            self.sources.len() - 1
+        }) as u32
+    }
+}
+
+/// One entry.
+struct Walk<'s, 'g> {
+    shared: &'s mut Shared<'g>,
+    groups: Groups,
+    homes: HashMap<ValueId, Home>,
+    /// Where a value shall be made, when someone has said so.
+    wanted: HashMap<ValueId, Argument>,
+    buffers: Vec<BufferDef>,
+    arena: Arena,
+    leases: HashMap<ValueId, Lease>,
+}
+
+impl<'s, 'g> Walk<'s, 'g> {
+    fn new(shared: &'s mut Shared<'g>, entry: &Entry) -> Self {
+        let outputs: Vec<ValueId> = entry.outputs.iter().map(|(_, value)| *value).collect();
+        let groups = Groups::of(shared.graph, &entry.body, &outputs);
+        Walk {
+            shared,
+            groups,
+            homes: HashMap::new(),
+            wanted: HashMap::new(),
+            buffers: vec![],
+            arena: Arena::default(),
+            leases: HashMap::new(),
+        }
+    }
+
+    fn run(mut self, entry: &Entry) -> Result<EntryPlan, ScheduleError> {
+        let graph = self.shared.graph;
+        self.check_sizes(entry)?;
+        for (i, input) in entry.inputs.iter().enumerate() {
+            let home = self.placed(Place::Input(i as u32), graph.ty(input.value));
+            self.homes.insert(input.value, home);
+        }
+        let mut copies = Vec::new();
+        for (i, (_, value)) in entry.outputs.iter().enumerate() {
+            let Home::Memory { argument, .. } = self.placed(Place::Output(i as u32), graph.ty(*value)) else {
+                unreachable!("a placed value is in memory")
+            };
+            if !self.want(*value, &entry.body, argument.clone()) {
+                copies.push((*value, argument));
+            }
+        }
+        let outputs: Vec<ValueId> = entry.outputs.iter().map(|(_, value)| *value).collect();
+        let mut steps = Vec::new();
+        self.block(&entry.body, &outputs, &mut steps);
+        for (value, argument) in copies {
+            self.copy(value, argument, &mut steps);
+        }
+        Ok(self.plan(entry, steps))
+    }
+
+    fn plan(self, entry: &Entry, steps: Vec<Step>) -> EntryPlan {
+        let graph = self.shared.graph;
+        let source = self.shared.source(entry.loc);
+        let port = |name: &str, value: ValueId| {
+            let ty = graph.ty(value);
+            Port { name: name.into(), dtype: ty.dtype, dims: ty.dims.clone(), source }
+        };
+        let guards = entry.guards.iter().map(|guard| SizeGuard {
+            at_least_zero: guard.at_least_zero.clone(),
+            exactly_zero: guard.exactly_zero,
+            message: guard.message.clone(),
+            source: self.shared.source(guard.loc),
+        });
+        EntryPlan {
+            name: entry.name.clone(),
+            inputs: entry.inputs.iter().map(|input| port(&input.name, input.value)).collect(),
+            sizes: entry.sizes.clone(),
+            outputs: entry.outputs.iter().map(|(name, value)| port(name, *value)).collect(),
+            guards: guards.collect(),
+            buffers: self.buffers,
+            arena: self.arena.total(),
+            steps,
+        }
+    }
+
+    /// Every tensor has a size that 64 bits hold, at the upper bounds of its dims where those are finite.
+    fn check_sizes(&self, entry: &Entry) -> Result<(), ScheduleError> {
+        let graph = self.shared.graph;
+        for node in graph.nodes_within(&entry.body) {
+            for value in &graph.nodes[node].outputs {
+                let ty = graph.ty(*value);
+                if ty.elements().overflowed() {
+                    return Err(ScheduleError::TooLarge { ty: ty.show(&graph.slots), loc: graph.nodes[node].loc });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nodes in order. `kept` are used after the block.
+    fn block(&mut self, block: &Block, kept: &[ValueId], steps: &mut Vec<Step>) {
+        let last = self.last_uses(block, kept);
+        for (i, node) in block.nodes.iter().enumerate() {
+            let dies = |value: ValueId| last.get(&value).is_none_or(|at| *at <= i);
+            self.node(*node, block, i, &dies, steps);
+            let mut dead: Vec<ValueId> = last.iter().filter(|(_, at)| **at == i).map(|(value, _)| *value).collect();
+            let unused = self.shared.graph.nodes[*node].outputs.iter().filter(|v| !last.contains_key(v));
+            dead.extend(unused);
+            dead.sort();
+            dead.into_iter().for_each(|value| self.release(value));
+        }
+    }
+
+    /// The last node of the block that reads a value defined in it; the block's length when it is kept.
+    fn last_uses(&self, block: &Block, kept: &[ValueId]) -> HashMap<ValueId, usize> {
+        let graph = self.shared.graph;
+        let mut own: HashMap<ValueId, bool> = HashMap::new();
+        for node in &block.nodes {
+            let inner = match &graph.nodes[*node].kind {
+                NodeKind::Fused { body, .. } => body.nodes.as_slice(),
+                _ => &[],
+            };
+            let defined = inner.iter().chain([node]).flat_map(|n| &graph.nodes[*n].outputs);
+            own.extend(defined.map(|v| (*v, true)));
+        }
+        let mut last = HashMap::new();
+        let mut note = |value: ValueId, at: usize| {
+            if own.contains_key(&value) {
+                last.insert(value, at);
+            }
+        };
+        for (i, node) in block.nodes.iter().enumerate() {
+            self.groups.reads(graph, *node).into_iter().for_each(|value| note(value, i));
+        }
+        let mut waiting = kept.to_vec();
+        while let Some(value) = waiting.pop() {
+            note(value, block.nodes.len());
+            waiting.extend(self.groups.behind(graph, value));
+        }
+        last
+    }
+
+    fn node(&mut self, node: NodeId, block: &Block, at: usize, dies: &dyn Fn(ValueId) -> bool, steps: &mut Vec<Step>) {
+        let graph = self.shared.graph;
+        let data = &graph.nodes[node];
+        match &data.kind {
+            NodeKind::Op { .. } if self.groups.looked_through.contains(&node) => {
+                self.homes.insert(data.outputs[0], Home::Virtual(node));
+            }
+            NodeKind::Op { .. } if self.groups.traits[&node].alias => {
+                let home = self.solid(data.inputs[0], steps);
+                self.homes.insert(data.outputs[0], home);
+            }
+            NodeKind::Op { .. } => self.unit(node, &[node], data.outputs.clone(), steps),
+            NodeKind::Fused { body, results, .. } => self.unit(node, &body.nodes, results.clone(), steps),
+            NodeKind::Constant { members, counter } => self.constant(data.outputs[0], members, *counter),
+            NodeKind::Read(state) => self.read(data.outputs[0], *state, block, at, dies, steps),
+            NodeKind::Set { state, starts } => self.set(node, *state, starts, steps),
+            NodeKind::Repeat(repeat) => self.repeat(node, repeat, dies, steps),
+            NodeKind::If { then, otherwise } => self.branch(node, then, otherwise, steps),
+        }
+    }
+
+    /// A node or fused group that becomes kernels.
+    fn unit(&mut self, node: NodeId, members: &[NodeId], kept: Vec<ValueId>, steps: &mut Vec<Step>) {
+        let graph = self.shared.graph;
+        members.iter().for_each(|member| self.check_indices(*member, steps));
+        kept.iter().for_each(|value| self.make_room(*value));
+        let anchor = members.iter().copied().find(|m| !self.groups.traits[m].point && !self.groups.traits[m].alias);
+        let name = self.name(node);
+        let Some(anchor) = anchor else {
+            let elements = Elements::new(graph, &self.homes, members, kept, &[]);
+            let (kernel, arguments) = elements.map(name);
+            self.call(kernel, arguments, steps);
+            return;
+        };
+        let lowered = with_call(graph, anchor, |op, call| {
+            let Lowering::Stages { temps, stages } = op.op().lower(call) else { unreachable!("the anchor has stages") };
+            let temps: Vec<(TensorType, Argument)> =
+                temps.into_iter().map(|ty| (ty.clone(), self.room(&ty).0)).collect();
+            let count = stages.len();
+            let build = |(i, stage)| {
+                let name = if count == 1 { name.clone() } else { format!("{name}.{i}") };
+                Elements::new(graph, &self.homes, members, kept.clone(), &temps).stage(anchor, name, stage)
+            };
+            stages.into_iter().enumerate().map(build).collect::<Vec<(Kernel, Vec<Argument>)>>()
+        });
+        lowered.into_iter().for_each(|(kernel, arguments)| self.call(kernel, arguments, steps));
+        self.count(anchor, steps);
+    }
+
+    /// The source path of a node and the ops in it.
+    fn name(&self, node: NodeId) -> String {
+        let graph = self.shared.graph;
+        let data = &graph.nodes[node];
+        let what = match &data.kind {
+            NodeKind::Op { op, .. } => op.name().to_owned(),
+            NodeKind::Fused { name, .. } => name.clone(),
+            _ => "copy".into(),
+        };
+        if data.path.is_empty() { what } else { format!("{}: {what}", data.path) }
+    }
+
+    fn call(&mut self, kernel: Kernel, arguments: Vec<Argument>, steps: &mut Vec<Step>) {
+        let kernel = self.shared.kernels.intern(kernel);
+        steps.push(Step::Call(Call { variants: vec![Variant { guard: vec![], kernel }], arguments }));
+    }
+
+    fn check_indices(&mut self, node: NodeId, steps: &mut Vec<Step>) {
+        let graph = self.shared.graph;
+        let checks = with_call(graph, node, |op, call| op.op().checked_indices(call));
+        for (indices, data, axis, negative) in checks {
+            let inputs = &graph.nodes[node].inputs;
+            let Home::Memory { argument, .. } = self.solid(inputs[indices], steps) else {
+                unreachable!("a solid value is in memory")
+            };
+            let count = graph.ty(inputs[indices]).elements();
+            let extent = graph.ty(inputs[data]).dims[axis].clone();
+            let source = self.shared.source(graph.nodes[node].loc);
+            steps.push(Step::Check(IndexCheck { indices: argument, count, extent, negative, source }));
+        }
+    }
+
+    /// Counted dims become known once the op that counts has run: its last result is the count.
+    fn count(&mut self, node: NodeId, steps: &mut Vec<Step>) {
+        let graph = self.shared.graph;
+        let outputs = &graph.nodes[node].outputs;
+        let mut slots = graph.ty(outputs[0]).dims.iter().flat_map(Dim::slots);
+        let counted = slots.find(|slot| matches!(self.shared.slots.def(*slot), SlotDef::Counted { .. }));
+        let by_this = outputs.len() > 1
+            && !graph.nodes[node]
+                .inputs
+                .iter()
+                .any(|v| graph.ty(*v).dims.iter().flat_map(Dim::slots).any(|slot| Some(slot) == counted));
+        let (Some(slot), true) = (counted, by_this) else { return };
+        if let Some(Home::Memory { argument: Argument::Buffer(from), .. }) = outputs.last().map(|v| &self.homes[v]) {
+            steps.push(Step::Count { slot, from: *from });
+        }
+    }
+
+    fn constant(&mut self, value: ValueId, members: &[ConstantId], counter: Option<Slot>) {
+        let graph = self.shared.graph;
+        if let (None, [only]) = (counter, members) {
+            let constant = &graph.constants[*only];
+            if let (ConstantData::Tensor(tensor), true) = (&constant.data, constant.ty.dims.is_empty()) {
+                self.homes.insert(value, Home::Literal(tensor.get(0)));
+                return;
+            }
+        }
+        let buffers: Vec<PlanBuffer> = members.iter().map(|c| self.constant_buffer(*c)).collect();
+        let storage = graph.constants[members[0]].storage;
+        let argument = match (counter, buffers.as_slice()) {
+            (Some(counter), [_, _, ..]) => Argument::Family(Family { members: buffers, counter, ahead: 0 }),
+            _ => Argument::Buffer(buffers[0]),
+        };
+        self.homes.insert(value, Home::Memory { argument, storage });
+    }
+
+    fn constant_buffer(&mut self, constant: ConstantId) -> PlanBuffer {
+        let data = &self.shared.graph.constants[constant];
+        let place = Place::Constant(self.shared.constants.number(constant));
+        self.buffer(BufferDef { place, storage: data.storage, elements: data.ty.elements() })
+    }
+
+    /// The state itself, or a copy of it where it is still read after it has been written.
+    fn read(
+        &mut self,
+        value: ValueId,
+        state: StateId,
+        block: &Block,
+        at: usize,
+        dies: &dyn Fn(ValueId) -> bool,
+        steps: &mut Vec<Step>,
+    ) {
+        let graph = self.shared.graph;
+        let home = self.placed(Place::State(state.as_u32()), graph.ty(value));
+        self.homes.insert(value, home);
+        let writes = |node: &NodeId| {
+            let inner = graph.nodes[*node].kind.blocks().into_iter().flat_map(|b| graph.nodes_within(b));
+            inner.chain([*node]).any(|n| matches!(graph.nodes[n].kind, NodeKind::Set { state: s, .. } if s == state))
+        };
+        let written = block.nodes[at + 1..].iter().position(writes).map(|i| at + 1 + i);
+        let read_later =
+            |from: usize| block.nodes[from..].iter().any(|n| self.groups.reads(graph, *n).contains(&value));
+        if !dies(value) && written.is_some_and(read_later) {
+            let (argument, lease) = self.room(graph.ty(value));
+            self.copy(value, argument.clone(), steps);
+            self.homes.insert(value, Home::Memory { argument, storage: Storage::Plain(graph.ty(value).dtype) });
+            self.leases.insert(value, lease);
+        }
+    }
+
+    fn set(&mut self, node: NodeId, state: StateId, starts: &[Dim], steps: &mut Vec<Step>) {
+        let graph = self.shared.graph;
+        let ty = &graph.states[state].ty;
+        let Home::Memory { argument, .. } = self.placed(Place::State(state.as_u32()), ty) else {
+            unreachable!("a placed value is in memory")
+        };
+        let name = format!("set {}", graph.states[state].name);
+        let elements = Elements::new(graph, &self.homes, &[], vec![], &[]);
+        let (kernel, arguments) = elements.write(name, graph.nodes[node].inputs[0], (&argument, ty), starts);
+        self.call(kernel, arguments, steps);
+    }
+
+    fn branch(
+        &mut self,
+        node: NodeId,
+        then: &(Block, Vec<ValueId>),
+        otherwise: &(Block, Vec<ValueId>),
+        steps: &mut Vec<Step>,
+    ) {
+        let data = &self.shared.graph.nodes[node];
+        let Home::Memory { argument: flag, .. } = self.solid(data.inputs[0], steps) else {
+            unreachable!("a solid value is in memory")
+        };
+        data.outputs.iter().for_each(|value| self.make_room(*value));
+        let [then, otherwise] = [then, otherwise].map(|(block, results)| {
+            let mut inner = Vec::new();
+            self.block(block, results, &mut inner);
+            for (result, output) in results.iter().zip(&data.outputs) {
+                let Home::Memory { argument, .. } = self.homes[output].clone() else {
+                    unreachable!("outputs have room")
+                };
+                self.copy(*result, argument, &mut inner);
+                self.release(*result);
+            }
+            inner
+        });
+        steps.push(Step::Branch { flag, then, otherwise });
+    }
+}
+
+#[path = "repeat.rs"]
+mod repeat;
+#[path = "room.rs"]
+mod room;

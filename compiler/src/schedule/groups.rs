@@ -1,0 +1,102 @@
+//! Which nodes become one kernel, and which become none.
+
+use super::elements::with_call;
+use super::probe::{Traits, traits_of};
+use crate::graph::{Block, Graph, NodeId, NodeKind, ValueId};
+use std::collections::{HashMap, HashSet};
+
+/// What is known of the nodes of an entry before any is lowered.
+pub(super) struct Groups {
+    /// By op node.
+    pub(super) traits: HashMap<NodeId, Traits>,
+    /// The node that defines a value.
+    pub(super) defined_by: HashMap<ValueId, NodeId>,
+    /// Views that every reader can look through: they get no buffer.
+    pub(super) looked_through: HashSet<NodeId>,
+    /// Nodes inside a fused group: the group gives them what buffers they have.
+    pub(super) grouped: HashSet<NodeId>,
+}
+
+impl Groups {
+    /// Looks at every node within a block. `outputs` need buffers.
+    pub(super) fn of(graph: &Graph, block: &Block, outputs: &[ValueId]) -> Self {
+        let nodes = graph.nodes_within(block);
+        let mut groups = Groups {
+            traits: HashMap::new(),
+            defined_by: HashMap::new(),
+            looked_through: HashSet::new(),
+            grouped: HashSet::new(),
+        };
+        for node in &nodes {
+            let data = &graph.nodes[*node];
+            groups.defined_by.extend(data.outputs.iter().map(|v| (*v, *node)));
+            match &data.kind {
+                NodeKind::Op { .. } => {
+                    groups.traits.insert(*node, with_call(graph, *node, traits_of));
+                }
+                NodeKind::Fused { body, .. } => groups.grouped.extend(&body.nodes),
+                _ => {}
+            }
+        }
+        let solid = groups.solid(graph, &nodes, outputs);
+        for node in nodes {
+            let view = groups.traits.get(&node).is_some_and(|t| t.view);
+            if view && !groups.grouped.contains(&node) && !solid.contains(&graph.nodes[node].outputs[0]) {
+                groups.looked_through.insert(node);
+            }
+        }
+        groups
+    }
+
+    /// Values that must lie in memory: read under guards, checked as indices, named by inner blocks, or returned.
+    fn solid(&self, graph: &Graph, nodes: &[NodeId], outputs: &[ValueId]) -> HashSet<ValueId> {
+        let mut solid: HashSet<ValueId> = outputs.iter().copied().collect();
+        for node in nodes {
+            let data = &graph.nodes[*node];
+            solid.extend(data.kind.named());
+            match &data.kind {
+                NodeKind::Op { .. } => {
+                    let traits = &self.traits[node];
+                    let guarded = data.inputs.iter().zip(&traits.reads).filter(|(_, reads)| reads.guarded);
+                    solid.extend(guarded.map(|(v, _)| *v));
+                    if traits.alias {
+                        solid.extend(&data.inputs);
+                    }
+                    let checked = with_call(graph, *node, |op, call| op.op().checked_indices(call));
+                    solid.extend(checked.into_iter().map(|(indices, ..)| data.inputs[indices]));
+                }
+                NodeKind::Repeat(_) | NodeKind::If { .. } => solid.extend(&data.inputs),
+                _ => {}
+            }
+        }
+        solid
+    }
+
+    /// What a node reads, through views and aliases, down to values that lie somewhere; the values on the way included.
+    pub(super) fn reads(&self, graph: &Graph, node: NodeId) -> Vec<ValueId> {
+        let data = &graph.nodes[node];
+        let inner: Vec<&Block> = data.kind.blocks();
+        let mut waiting = data.inputs.clone();
+        waiting.extend(data.kind.named());
+        waiting.extend(inner.into_iter().flat_map(|block| graph.uses_within(block)));
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        while let Some(value) = waiting.pop() {
+            if !seen.insert(value) {
+                continue;
+            }
+            found.push(value);
+            waiting.extend(self.behind(graph, value));
+        }
+        found
+    }
+
+    /// What a value without memory of its own is made of.
+    pub(super) fn behind(&self, graph: &Graph, value: ValueId) -> Vec<ValueId> {
+        let Some(node) = self.defined_by.get(&value) else { return vec![] };
+        let alias = self.traits.get(node).is_some_and(|t| t.alias);
+        match alias || self.looked_through.contains(node) {
+            true => graph.nodes[*node].inputs.clone(),
+            false => vec![],
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! From the graph to a plan: kernels, buffers, and the order of steps.
+//!
+//! Every node, or fused group of nodes, becomes a call of a kernel. Reads that only move coordinates (transposes, slices,
+//! rearrangements) make no kernel of their own: they are part of the accesses of whoever reads them.
+//! Invariant: the plan computes what the graph says. What is chosen here is only where values lie and what is fused.
+
+mod arena;
+mod constants;
+mod elements;
+mod entry;
+mod groups;
+mod homes;
+mod kernels;
+mod probe;
+
+pub use entry::{ScheduleError, Scheduled, schedule};
+pub use probe::{Reads, Traits, traits_of};
