@@ -1,12 +1,16 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `schedule` → `report` → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` → the pipeline → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod diag;
+pub mod frontend;
 pub mod graph;
 pub mod ops;
+mod pipeline;
 pub mod report;
 pub mod schedule;
 pub mod types;
+
+pub use pipeline::{BuildError, artifact};

@@ -4,8 +4,10 @@
 //! folders `jit`, `cuda`, `mmap`, `ffi` and `pool`, each of which opens with what must hold.
 
 pub mod artifact;
+mod jit;
 mod mmap;
 pub mod npz;
 pub mod pool;
+pub mod session;
 pub mod tensor;
 pub mod weights;

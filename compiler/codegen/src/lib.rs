@@ -4,4 +4,5 @@
 #![forbid(unsafe_code)]
 
 pub mod base;
+pub mod cpu;
 pub mod kernel;

@@ -1,7 +1,7 @@
 //! `mlc check`: every mistake of the files, in one run.
 
 use super::output::{self, MessageFormat};
-use super::source;
+use super::source::{self, ModelArgs};
 use crate::diag::SourceMap;
 use anyhow::Result;
 use std::path::PathBuf;
@@ -12,6 +12,8 @@ pub(super) struct Args {
     /// Model files; `-` is standard input.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    model: ModelArgs,
 }
 
 /// `Ok(true)` when nothing is wrong.
@@ -19,7 +21,7 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let mut sources = SourceMap::default();
     let mut diagnostics = Vec::new();
     for path in &args.files {
-        diagnostics.extend(source::parse(path, &mut sources)?.1);
+        diagnostics.extend(source::check(path, &args.model, true, &mut sources)?.1.diagnostics);
     }
     Ok(output::show(&diagnostics, &sources, format))
 }

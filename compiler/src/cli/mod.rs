@@ -2,11 +2,16 @@
 //!
 //! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage.
 
+mod build;
 mod check;
+mod eval;
 mod fix;
 mod fmt;
 mod inspect;
+mod load;
+mod ops;
 mod output;
+mod run;
 mod source;
 
 use clap::{Parser, Subcommand};
@@ -25,20 +30,32 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Compiles a model to a `.mlc` file.
+    Build(build::Args),
     /// Reports every mistake in model files.
     Check(check::Args),
+    /// Measures a model on data.
+    Eval(eval::Args),
     /// Applies the fixes that need no person.
     Fix(fix::Args),
     /// Formats model files.
     Fmt(fmt::Args),
     /// Lists the tensors of a weight file from its headers.
     Inspect(inspect::Args),
+    /// Lists the operators.
+    Ops(ops::Args),
+    /// Runs a model once.
+    Run(run::Args),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
+        Verb::Build(args) => build::run(&args, cli.message_format),
+        Verb::Eval(args) => eval::run(&args, cli.message_format),
+        Verb::Ops(args) => ops::run(&args),
+        Verb::Run(args) => run::run(&args, cli.message_format),
         Verb::Check(args) => check::run(&args, cli.message_format),
         Verb::Fix(args) => fix::run(&args, cli.message_format),
         Verb::Fmt(args) => fmt::run(&args, cli.message_format),

@@ -4,15 +4,24 @@
 //! every backend is held to), and how it becomes kernels (`lower`).
 //! Invariant: ops know types and kernels, never the graph, never a backend.
 
+mod binary;
+mod broadcast;
 mod build;
 mod call;
 mod common;
+mod contraction;
+mod einsum;
+mod einsum_pattern;
+mod fragments;
 mod infer;
+mod matmul;
+mod numbers;
 mod op;
 mod signature;
 mod softmax;
 mod table;
 mod transpose;
+mod unary;
 
 pub use build::{At, Build, Lowering, Point, Stage, Target, row_major};
 pub use call::{Arguments, Attr, Call, fits};
@@ -22,3 +31,5 @@ pub use signature::{Default, Kind, Param, Signature};
 pub use table::OpKind;
 
 use common::{nan_max, offset, positions, require_float, rows};
+use fragments::input_as;
+use numbers::{from_scalars, result_shape};

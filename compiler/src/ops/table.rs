@@ -23,6 +23,23 @@ macro_rules! op_table {
 }
 
 op_table! {
+    Add => super::binary::ADD,
+    Sub => super::binary::SUB,
+    Mul => super::binary::MUL,
+    Div => super::binary::DIV,
+    Relu => super::unary::RELU,
+    Relu6 => super::unary::RELU6,
+    Neg => super::unary::NEG,
+    Abs => super::unary::ABS,
+    Sqrt => super::unary::SQRT,
+    Exp => super::unary::EXP,
+    Floor => super::unary::FLOOR,
+    Ceil => super::unary::CEIL,
+    Round => super::unary::ROUND,
+    Sigmoid => super::unary::SIGMOID,
+    Silu => super::unary::SILU,
+    Einsum => super::einsum::EINSUM,
+    Matmul => super::matmul::MATMUL,
     Transpose => super::transpose::TRANSPOSE,
     Softmax => super::softmax::SOFTMAX,
 }

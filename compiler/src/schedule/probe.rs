@@ -29,7 +29,7 @@ pub struct Traits {
     pub view: bool,
     /// One kernel with a skeleton that takes an epilogue: a reduce that stores per element or per row, a contract, attention.
     pub anchor: bool,
-    /// A function of many instructions is evaluated (exp, erf, pow, …).
+    /// A function of many instructions is evaluated (exp, mod).
     pub costly: bool,
     /// By input.
     pub reads: Vec<Reads>,
@@ -71,14 +71,8 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
 }
 
 fn is_costly(node: &Node) -> bool {
-    use mlc_codegen::kernel::Binary::{Mod, Pow};
-    match node {
-        Node::Unary(op, _) => {
-            matches!(op, Unary::Exp | Unary::Log | Unary::Erf | Unary::Tanh | Unary::Sin | Unary::Cos)
-        }
-        Node::Binary(op, ..) => matches!(op, Mod | Pow),
-        _ => false,
-    }
+    use mlc_codegen::kernel::Binary::Mod;
+    matches!(node, Node::Unary(Unary::Exp, _) | Node::Binary(Mod, ..))
 }
 
 /// A kernel without anything.

@@ -215,26 +215,22 @@ impl Slots {
     }
 
     fn slot_range(&self, slot: Slot) -> Option<Interval> {
-        let pair = |a: &Dim, b: &Dim| Some((self.range(a)?, self.range(b)?));
-        Some(match self.def(slot) {
-            SlotDef::Given { lo, hi, .. } => Interval { lo: *lo, hi: *hi },
-            SlotDef::Counted { most, .. } => Interval { lo: 0, hi: self.range(most)?.hi.max(0) },
-            SlotDef::Counter { trips, .. } => Interval { lo: 0, hi: (self.range(trips)?.hi - 1).max(0) },
-            SlotDef::Floor(a, k) => self.range(a)?.floor_div_mod(*k, None),
-            SlotDef::Quotient(a, b) => {
-                let (a, b) = pair(a, b)?;
-                let least = b.lo.max(1);
-                Interval { lo: a.lo.div_euclid(least).min(0), hi: a.hi.div_euclid(least).max(0) }
+        match self.def(slot) {
+            SlotDef::Given { lo, hi, .. } => Some(Interval { lo: *lo, hi: *hi }),
+            SlotDef::Counted { most, .. } => Some(Interval { lo: 0, hi: self.range(most)?.hi.max(0) }),
+            SlotDef::Counter { trips, .. } => Some(Interval { lo: 0, hi: (self.range(trips)?.hi - 1).max(0) }),
+            derived => derived_range(derived, &|dim| self.range(dim)),
+        }
+    }
+
+    /// The ranges of the slots that are derived from others, anew after `slot` became a range; `None` on overflow.
+    pub fn rederive(&self, slot: Slot, ranges: &mut [Interval]) -> Option<()> {
+        for (later, def) in self.iter().skip(slot.0 as usize + 1) {
+            if !matches!(def, SlotDef::Given { .. } | SlotDef::Counted { .. } | SlotDef::Counter { .. }) {
+                ranges[later.0 as usize] = derived_range(def, &|dim| dim.range(ranges))?;
             }
-            SlotDef::Max(a, b) => {
-                let (a, b) = pair(a, b)?;
-                Interval { lo: a.lo.max(b.lo), hi: a.hi.max(b.hi) }
-            }
-            SlotDef::Min(a, b) => {
-                let (a, b) = pair(a, b)?;
-                Interval { lo: a.lo.min(b.lo), hi: a.hi.min(b.hi) }
-            }
-        })
+        }
+        Some(())
     }
 
     /// Fills the derived slots of a size block whose given slots are set; counted slots take their upper bound where
@@ -248,6 +244,16 @@ impl Slots {
                 continue;
             }
             sizes[i] = self.derive(def, sizes).ok_or(SizeError::Overflow)?;
+        }
+        Ok(())
+    }
+
+    /// Fills the slots that are derived from others anew, after the counted slot `slot` became known.
+    pub fn refill(&self, slot: Slot, sizes: &mut [i64]) -> Result<(), SizeError> {
+        for (later, def) in self.iter().skip(slot.0 as usize + 1) {
+            if !matches!(def, SlotDef::Given { .. } | SlotDef::Counted { .. } | SlotDef::Counter { .. }) {
+                sizes[later.0 as usize] = self.derive(def, sizes).ok_or(SizeError::Overflow)?;
+            }
         }
         Ok(())
     }
@@ -278,6 +284,28 @@ impl Slots {
             SlotDef::Min(a, b) => format!("min({}, {})", self.show(a), self.show(b)),
         })
     }
+}
+
+/// The range of a quotient, maximum or minimum, from the ranges of what it is made of.
+fn derived_range(def: &SlotDef, range: &dyn Fn(&Dim) -> Option<Interval>) -> Option<Interval> {
+    let pair = |a: &Dim, b: &Dim| Some((range(a)?, range(b)?));
+    Some(match def {
+        SlotDef::Floor(a, k) => range(a)?.floor_div_mod(*k, None),
+        SlotDef::Quotient(a, b) => {
+            let (a, b) = pair(a, b)?;
+            let least = b.lo.max(1);
+            Interval { lo: a.lo.div_euclid(least).min(0), hi: a.hi.div_euclid(least).max(0) }
+        }
+        SlotDef::Max(a, b) => {
+            let (a, b) = pair(a, b)?;
+            Interval { lo: a.lo.max(b.lo), hi: a.hi.max(b.hi) }
+        }
+        SlotDef::Min(a, b) => {
+            let (a, b) = pair(a, b)?;
+            Interval { lo: a.lo.min(b.lo), hi: a.hi.min(b.hi) }
+        }
+        SlotDef::Given { .. } | SlotDef::Counted { .. } | SlotDef::Counter { .. } => return None,
+    })
 }
 
 #[cfg(test)]

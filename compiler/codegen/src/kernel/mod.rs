@@ -5,9 +5,13 @@
 //! Invariant: no tensor op, no machine, no pointer. All safety facts come from `verify`, none from a builder.
 
 mod access;
+mod desugar;
 mod expr;
 mod ir;
 mod plan;
+mod session;
+mod types;
+mod verify;
 
 pub use access::{Access, AxisId, BufferId, Coord, Index, Source};
 pub use expr::{Binary, Compare, Expr, ExprId, Node, Unary};
@@ -18,6 +22,9 @@ pub use plan::{
     Argument, BufferDef, Call, Condition, EntryPlan, Family, IndexCheck, KernelId, Place, Plan, PlanBuffer, Port,
     SizeGuard, StateDef, Step, Variant,
 };
+
+pub use session::{PlanError, check_plan};
+pub use verify::{LONGEST, VerifyError, check_call, verify};
 
 /// Newtypes over `u32` that index the arenas of kernels and plans.
 macro_rules! ids {
