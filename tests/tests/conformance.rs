@@ -131,10 +131,9 @@ fn check(case: &Case, seed: u64) -> Result<(), Failed> {
         let model = Model::load(artifact.clone(), options).map_err(|e| format!("{what}: {e}"))?;
         let found = model.session().run(None, &named, &[]).map_err(|e| format!("{what}: {e}"))?;
         let found: Vec<Tensor> = found.into_iter().map(|(_, tensor)| tensor).collect();
-        if let Some(before) = &before {
-            if before.iter().zip(&found).any(|(a, b)| a.bytes() != b.bytes()) {
-                return Err(format!("{what}: two threads give other bits than one").into());
-            }
+        let differs = |before: &Vec<Tensor>| before.iter().zip(&found).any(|(a, b)| a.bytes() != b.bytes());
+        if before.as_ref().is_some_and(differs) {
+            return Err(format!("{what}: two threads give other bits than one").into());
         }
         for (a, b) in found.iter().zip(&expected) {
             compare(case.op, a, b).map_err(|e| format!("{what}: {e}"))?;

@@ -196,7 +196,7 @@ impl dyn Build + '_ {
         self.kernel().expr.push(Node::Cell(cell))
     }
 
-    /// The accumulator of a contract or attention.
+    /// The accumulator of a contract.
     pub fn accumulator(&mut self) -> ExprId {
         self.kernel().expr.push(Node::Accumulator)
     }

@@ -27,7 +27,7 @@ pub struct Traits {
     pub point: bool,
     /// A point that is one read and nothing else.
     pub view: bool,
-    /// One kernel with a skeleton that takes an epilogue: a reduce that stores per element or per row, a contract, attention.
+    /// One kernel with a skeleton that takes an epilogue: a map, a reduce or a contract.
     pub anchor: bool,
     /// A function of many instructions is evaluated (exp, mod).
     pub costly: bool,
@@ -59,8 +59,7 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
             let single = temps.is_empty() && stages.len() == 1;
             for stage in stages {
                 let body = stage(&mut probe);
-                traits.anchor =
-                    single && matches!(body, Body::Reduce(_) | Body::Contract(_) | Body::Attention(_) | Body::Map(_));
+                traits.anchor = single && matches!(body, Body::Reduce(_) | Body::Contract(_) | Body::Map(_));
             }
             probe.reads.iter_mut().for_each(|r| r.elementwise = false);
         }

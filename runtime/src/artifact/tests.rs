@@ -1,3 +1,5 @@
+//! Round trips of `.mlc` files, and damaged ones.
+
 use super::constants::Block;
 use super::{Artifact, ArtifactError, Constant, Meta, OpenOptions, Source, fuzz_mlc, read};
 use crate::tensor::Tensor;

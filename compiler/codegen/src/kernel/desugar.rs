@@ -37,7 +37,6 @@ impl Kernel {
                 let outputs = [&c.batch[..], &c.m, &c.n].concat();
                 Loops { cells: vec![c.accumulator], statements: nest(&outputs, true, body) }
             }
-            Body::Attention(_) => unreachable!("attention is lowered by ops as reduces and contracts"),
         };
         kernel.body = Body::Loops(loops);
         kernel

@@ -15,9 +15,7 @@ mod verify;
 
 pub use access::{Access, AxisId, BufferId, Coord, Index, Source};
 pub use expr::{Binary, Compare, Expr, ExprId, Node, Unary};
-pub use ir::{
-    Attention, Axis, Body, Buffer, Contract, Fold, FoldKind, Kernel, Loops, OperandId, Reduce, Role, Statement, Store,
-};
+pub use ir::{Axis, Body, Buffer, Contract, Fold, FoldKind, Kernel, Loops, OperandId, Reduce, Role, Statement, Store};
 pub use plan::{
     Argument, BufferDef, Call, Condition, EntryPlan, Family, IndexCheck, KernelId, Place, Plan, PlanBuffer, Port,
     SizeGuard, StateDef, Step, Variant,

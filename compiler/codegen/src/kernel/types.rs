@@ -34,7 +34,6 @@ impl Kernel {
             },
             Node::Accumulator => match &self.body {
                 Body::Contract(contract) => Some(contract.accumulator),
-                Body::Attention(_) => Some(DType::F32),
                 _ => None,
             },
             Node::Unary(op, a) => of(a).filter(|dtype| match op {

@@ -242,14 +242,6 @@ impl Scope<'_> {
                 self.allow(&[c.b], 0, false, &c.m)?;
                 c.stores.iter().try_for_each(|s| self.store(s, 0, true, &c.k))
             }
-            Body::Attention(a) => {
-                self.each_axis_once([&a.batch[..], &a.m, &[a.n, a.d, a.e]].concat())?;
-                self.allow(&[a.q], 0, false, &[a.n, a.e])?;
-                self.allow(&[a.k], 0, false, &[&a.m[..], &[a.e]].concat())?;
-                self.allow(&[a.v], 0, false, &[&a.m[..], &[a.d]].concat())?;
-                self.allow(&[a.score], 0, true, &[a.d, a.e])?;
-                a.stores.iter().try_for_each(|s| self.store(s, 0, true, &[a.n, a.d]))
-            }
             Body::Loops(loops) => {
                 let unbound: Vec<AxisId> = (0..kernel.axes.len() as u32).map(AxisId).collect();
                 let cells = loops.cells.len() as u32;
@@ -298,7 +290,6 @@ pub fn check_call(kernel: &Kernel, sizes: &[Interval], bytes: &[i64]) -> Result<
     let all: Vec<AxisId> = (0..kernel.axes.len() as u32).map(AxisId).collect();
     let roles: Vec<&[AxisId]> = match &kernel.body {
         Body::Contract(c) => vec![&c.batch, &c.m, &c.n, &c.k],
-        Body::Attention(a) => vec![&a.batch, &a.m],
         Body::Map(_) | Body::Reduce(_) => vec![&all],
         Body::Loops(_) => vec![],
     };
