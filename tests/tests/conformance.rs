@@ -68,6 +68,12 @@ fn cases(op: OpKind) -> Vec<Case> {
             })
             .map(|(d, axis, shape)| one(vec![Attr::Int(axis)], vec![(d, shape)]))
             .collect(),
+        OpKind::Cast => floats
+            .iter()
+            .chain(&integers)
+            .flat_map(|from| floats.iter().chain(&integers).chain(&[DType::Bool]).map(move |to| (*from, *to)))
+            .map(|(from, to)| one(vec![Attr::DType(to)], vec![(from, vec![3, 67])]))
+            .collect(),
         OpKind::Transpose => [vec![2, 3, 5], vec![1, 0, 4]]
             .into_iter()
             .map(|shape| one(vec![Attr::Ints(vec![2, 0, 1])], vec![(DType::F32, shape)]))

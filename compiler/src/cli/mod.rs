@@ -4,6 +4,7 @@
 
 mod build;
 mod check;
+mod completions;
 mod eval;
 mod fix;
 mod fmt;
@@ -34,6 +35,8 @@ enum Verb {
     Build(build::Args),
     /// Reports every mistake in model files.
     Check(check::Args),
+    /// Prints a completion script for a shell.
+    Completions(completions::Args),
     /// Measures a model on data.
     Eval(eval::Args),
     /// Applies the fixes that need no person.
@@ -53,6 +56,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Verb::Build(args) => build::run(&args, cli.message_format),
+        Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, cli.message_format),
         Verb::Ops(args) => ops::run(&args),
         Verb::Run(args) => run::run(&args, cli.message_format),

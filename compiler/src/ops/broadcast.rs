@@ -33,7 +33,6 @@ fn mismatch(call: &Call, (known, found): (&Dim, &Dim), cx: &Infer) -> OpError {
     }
     error
         .note(format!("aligned from the right: {x} is not {y}; only a dim that is written 1 broadcasts"))
-        .help("insert an axis with `none`: a[:, none, :]")
         .dim(known)
         .dim(found)
 }

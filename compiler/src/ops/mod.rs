@@ -8,6 +8,7 @@ mod binary;
 mod broadcast;
 mod build;
 mod call;
+mod cast;
 mod common;
 mod contraction;
 mod einsum;

@@ -38,6 +38,7 @@ op_table! {
     Round => super::unary::ROUND,
     Sigmoid => super::unary::SIGMOID,
     Silu => super::unary::SILU,
+    Cast => super::cast::CAST,
     Einsum => super::einsum::EINSUM,
     Matmul => super::matmul::MATMUL,
     Transpose => super::transpose::TRANSPOSE,
