@@ -122,14 +122,19 @@ impl Golden {
     }
 }
 
-/// The `mlc` program beside the running one, built by cargo before tests run.
+/// The `mlc` program of this tree, built first: cargo builds a program for the tests of its own package only.
 pub fn program() -> Result<PathBuf> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let built = Command::new(cargo)
+        .args(["build", "--quiet", "--package", "mlc", "--bin", "mlc"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .status()
+        .context("cargo builds mlc")?;
+    anyhow::ensure!(built.success(), "mlc does not build");
     let own = std::env::current_exe()?;
     let mut folder = own.parent().context("a program lies in a folder")?;
     if folder.ends_with("deps") {
         folder = folder.parent().context("deps lies in a folder")?;
     }
-    let mlc = folder.join(format!("mlc{}", std::env::consts::EXE_SUFFIX));
-    anyhow::ensure!(mlc.exists(), "build `mlc` first: cargo build");
-    Ok(mlc)
+    Ok(folder.join(format!("mlc{}", std::env::consts::EXE_SUFFIX)))
 }
