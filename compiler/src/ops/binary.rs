@@ -1,86 +1,121 @@
-//! Arithmetic of two tensors, element by element: one row for each op.
+//! Arithmetic, logic and comparison of two tensors, element by element: one row for each op.
 
-use super::broadcast::{broadcast, place, require_same_dtype, source};
-use super::fragments::wrapped;
-use super::{Blame, Call, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature};
-use crate::types::TensorType;
+use super::elementwise::Code::{Binary, Compare, Exchanged, Two};
+use super::elementwise::{Elementwise, Meaning, Takes};
+use super::{Build, Kind, Param, Signature, Tolerance};
 use mlc_codegen::base::{DType, Scalar};
-use mlc_codegen::kernel::Binary;
-use mlc_runtime::tensor::Tensor;
+use mlc_codegen::kernel::{Binary as Operation, Compare as Relation, ExprId};
 
-/// A row.
-pub(super) struct Arithmetic {
-    signature: &'static Signature,
-    op: Binary,
-    floats: fn(f64, f64) -> f64,
-    integers: fn(i64, i64) -> i64,
-}
+const EXACT: Tolerance = Tolerance::EXACT;
+const ROUNDING: Tolerance = Tolerance::ROUNDING;
+const SUMMATION: Tolerance = Tolerance::SUMMATION;
 
-macro_rules! arithmetic_table {
-    ($($name:ident = $word:literal, $op:ident, $doc:literal, $example:literal, $floats:expr, $integers:expr;)*) => {$(
+macro_rules! binary_table {
+    ($($name:ident = $word:literal ($a:literal, $b:literal): $takes:ident, $asks:literal, $tolerance:ident, $doc:literal,
+       $example:literal, $floats:expr, $integers:expr, $code:expr;)*) => {$(
         #[doc = $doc]
-        pub(super) static $name: Arithmetic = Arithmetic {
+        pub(super) static $name: Elementwise = Elementwise {
             signature: &Signature {
                 name: $word,
-                params: &[Param::required("a", Kind::Tensor), Param::required("b", Kind::Tensor)],
-                result: "the broadcast type of a and b",
+                params: &[Param::required($a, Kind::Tensor), Param::required($b, Kind::Tensor)],
+                result: if $asks { "bool, the broadcast dims" } else { "the broadcast type of both" },
                 doc: $doc,
                 example: $example,
             },
-            op: Binary::$op,
-            floats: $floats,
-            integers: $integers,
+            takes: Takes::$takes,
+            asks: $asks,
+            floats: Meaning::Two($floats),
+            integers: Meaning::Two($integers),
+            code: $code,
+            tolerance: $tolerance,
         };
     )*};
 }
 
-arithmetic_table! {
-    ADD = "add", Add, "a + b, element by element; integers wrap.", "let y = x + x",
-        |a, b| a + b, i64::wrapping_add;
-    SUB = "sub", Sub, "a - b, element by element; integers wrap.", "let y = x - 1.0",
-        |a, b| a - b, i64::wrapping_sub;
-    MUL = "mul", Mul, "a * b, element by element; integers wrap.", "let y = x * 2.0",
-        |a, b| a * b, i64::wrapping_mul;
-    DIV = "div", Div, "a / b, element by element. Integers truncate toward zero; x / 0 is 0.", "let y = x / 2.0",
-        |a, b| a / b, |a, b| if b == 0 { 0 } else { a.wrapping_div(b) };
+fn asked(answer: bool) -> f64 {
+    f64::from(u8::from(answer))
 }
 
-impl Op for Arithmetic {
-    fn signature(&self) -> &'static Signature {
-        self.signature
-    }
+binary_table! {
+    ADD = "add" ("a", "b"): Numbers, false, ROUNDING, "a + b, element by element; integers wrap.", "let y = x + x",
+        |a, b| a + b, i64::wrapping_add, Binary(Operation::Add);
+    SUB = "sub" ("a", "b"): Numbers, false, ROUNDING, "a - b, element by element; integers wrap.", "let y = x - 1.0",
+        |a, b| a - b, i64::wrapping_sub, Binary(Operation::Sub);
+    MUL = "mul" ("a", "b"): Numbers, false, ROUNDING, "a * b, element by element; integers wrap.", "let y = x * 2.0",
+        |a, b| a * b, i64::wrapping_mul, Binary(Operation::Mul);
+    DIV = "div" ("a", "b"): Numbers, false, ROUNDING,
+        "a / b, element by element. Integers truncate toward zero; x / 0 is 0.", "let y = x / 2.0",
+        |a, b| a / b, |a, b| if b == 0 { 0 } else { a.wrapping_div(b) }, Binary(Operation::Div);
+    MOD = "mod" ("a", "b"): Numbers, false, ROUNDING,
+        "a - b * floor(a / b): the remainder with the sign of b. mod(x, 0) is 0 for integers, NaN for floats.",
+        "let y = mod(x, 3.0)", modulo, whole_modulo, Binary(Operation::Mod);
+    POW = "pow" ("a", "b"): Numbers, false, SUMMATION,
+        "a to the power b. Integers wrap; a negative exponent gives 0 unless a is 1 or -1.", "let y = pow(x, 2.0)",
+        f64::powf, power, Binary(Operation::Pow);
+    AND = "and" ("a", "b"): Bits, false, EXACT, "Whether both hold; for integers, bit by bit.",
+        "let y = (x > 0.0) and (x < 1.0)", |a, _| a, |a, b| a & b, Binary(Operation::And);
+    OR = "or" ("a", "b"): Bits, false, EXACT, "Whether one holds, or both; for integers, bit by bit.",
+        "let y = (x < 0.0) or (x > 1.0)", |a, _| a, |a, b| a | b, Binary(Operation::Or);
+    XOR = "xor" ("a", "b"): Bits, false, EXACT, "Whether exactly one holds; for integers, bit by bit.",
+        "let y = xor(x < 0.0, x > 1.0)", |a, _| a, |a, b| a ^ b, Binary(Operation::Xor);
+    EQ = "eq" ("a", "b"): All, true, EXACT, "Whether a equals b; NaN equals nothing.", "let y = x == 0.0",
+        |a, b| asked(a == b), |a, b| i64::from(a == b), Compare(Relation::Eq);
+    NE = "ne" ("a", "b"): All, true, EXACT, "Whether a differs from b; NaN differs from everything.", "let y = x != 0.0",
+        |a, b| asked(a != b), |a, b| i64::from(a != b), Compare(Relation::Ne);
+    LT = "lt" ("a", "b"): Numbers, true, EXACT, "Whether a is less than b.", "let y = x < 0.0",
+        |a, b| asked(a < b), |a, b| i64::from(a < b), Compare(Relation::Lt);
+    LE = "le" ("a", "b"): Numbers, true, EXACT, "Whether a is at most b.", "let y = x <= 0.0",
+        |a, b| asked(a <= b), |a, b| i64::from(a <= b), Compare(Relation::Le);
+    GT = "gt" ("a", "b"): Numbers, true, EXACT, "Whether a is greater than b.", "let y = x > 0.0",
+        |a, b| asked(a > b), |a, b| i64::from(a > b), Exchanged(Relation::Lt);
+    GE = "ge" ("a", "b"): Numbers, true, EXACT, "Whether a is at least b.", "let y = x >= 0.0",
+        |a, b| asked(a >= b), |a, b| i64::from(a >= b), Exchanged(Relation::Le);
+    PRELU = "prelu" ("x", "slope"): Numbers, false, ROUNDING,
+        "x where it is at least 0, elsewhere x * slope; `slope` broadcasts, one number for each channel, say.",
+        "let y = prelu(x, slope)", |x, slope| if x < 0.0 { x * slope } else { x },
+        |x, slope| if x < 0 { x.wrapping_mul(slope) } else { x }, Two(prelu);
+}
 
-    fn infer(&self, call: &Call, cx: &mut Infer) -> Result<Vec<TensorType>, OpError> {
-        require_same_dtype(call, cx)?;
-        let dtype = call.input(0).dtype;
-        if dtype == DType::Bool {
-            let message = format!("`{}` needs numbers, found bool", self.signature.name);
-            return Err(OpError::new("MDL0306", message, Blame::Input(0), "this is bool").help("cast it first"));
-        }
-        Ok(vec![TensorType::new(dtype, broadcast(call, cx)?)])
-    }
+fn modulo(a: f64, b: f64) -> f64 {
+    let rest = a % b;
+    if rest != 0.0 && (rest < 0.0) != (b < 0.0) { rest + b } else { rest }
+}
 
-    fn eval(&self, call: &Call, inputs: &[&Tensor], sizes: &[i64]) -> Result<Vec<Tensor>, EvalError> {
-        let shape = super::result_shape(call, 0, sizes)?;
-        let dtype = call.result(0).dtype;
-        let (a, b) = (inputs[0], inputs[1]);
-        let positions: Vec<Vec<usize>> = super::positions(&shape).collect();
-        let value = |i: usize| {
-            let (x, y) = (a.get(source(a.shape(), &positions[i])), b.get(source(b.shape(), &positions[i])));
-            match dtype.is_float() {
-                true => Scalar::F64((self.floats)(x.as_f64(), y.as_f64())),
-                false => Scalar::I64((self.integers)(x.as_i64(), y.as_i64())),
+fn whole_modulo(a: i64, b: i64) -> i64 {
+    if b == 0 {
+        return 0;
+    }
+    let rest = a.wrapping_rem(b);
+    if rest != 0 && (rest < 0) != (b < 0) { rest + b } else { rest }
+}
+
+fn power(base: i64, exponent: i64) -> i64 {
+    match (base, exponent) {
+        (1, _) => 1,
+        (-1, _) => {
+            if exponent % 2 == 0 {
+                1
+            } else {
+                -1
             }
-        };
-        Ok(vec![super::from_scalars(dtype, &shape, value)?])
+        }
+        (_, ..0) => 0,
+        _ => {
+            let (mut product, mut square, mut rest) = (1i64, base, exponent);
+            while rest > 0 {
+                if rest % 2 == 1 {
+                    product = product.wrapping_mul(square);
+                }
+                square = square.wrapping_mul(square);
+                rest /= 2;
+            }
+            product
+        }
     }
+}
 
-    fn lower<'a>(&'a self, call: &'a Call<'a>) -> Lowering<'a> {
-        Lowering::point(move |k, at| {
-            let result = call.result(0);
-            let [a, b] = [0, 1].map(|input| k.input(input, &place(call.input(input), result, at)));
-            let value = k.binary(self.op, a, b);
-            wrapped(k, result.dtype, value)
-        })
-    }
+fn prelu(k: &mut dyn Build, x: ExprId, slope: ExprId, dtype: DType) -> ExprId {
+    let zero = k.constant(Scalar::zero(dtype));
+    let (below, scaled) = (k.compare(Relation::Lt, x, zero), k.mul(x, slope));
+    k.select(below, scaled, x)
 }

@@ -4,21 +4,39 @@
 //! every backend is held to), and how it becomes kernels (`lower`).
 //! Invariant: ops know types and kernels, never the graph, never a backend.
 
+mod activations;
+mod argmax;
 mod binary;
 mod broadcast;
 mod build;
 mod call;
 mod cast;
+mod check;
 mod common;
+mod concat;
 mod contraction;
+mod cumsum;
 mod einsum;
 mod einsum_pattern;
+mod elementwise;
+mod erf;
+mod expand;
+mod extremum;
 mod fragments;
+mod gather;
 mod infer;
 mod matmul;
 mod numbers;
 mod op;
+mod places;
+mod rearrange;
+mod rearrange_pattern;
+mod reduce;
+mod reshape;
+mod select;
+mod shift;
 mod signature;
+mod slice;
 mod softmax;
 mod table;
 mod transpose;

@@ -21,6 +21,18 @@ pub(super) fn offsets(extents: &[usize], strides: &[usize]) -> Vec<usize> {
     })
 }
 
+/// For every position of the other axes, the offsets of all positions along `axes`; both in row-major order.
+pub(super) fn slices(shape: &[usize], axes: &[usize]) -> Vec<Vec<usize>> {
+    let strides = strides(shape);
+    let walk = |inside: bool| {
+        let chosen: Vec<usize> = (0..shape.len()).filter(|axis| axes.contains(axis) == inside).collect();
+        let pick = |of: &[usize]| chosen.iter().map(|axis| of[*axis]).collect::<Vec<_>>();
+        offsets(&pick(shape), &pick(&strides))
+    };
+    let steps = walk(true);
+    walk(false).into_iter().map(|start| steps.iter().map(|step| start + step).collect()).collect()
+}
+
 /// The shape of a result at `sizes`.
 pub(super) fn result_shape(call: &Call, result: usize, sizes: &[i64]) -> Result<Vec<usize>, EvalError> {
     let shape = call.result(result).shape_at(sizes);

@@ -1,112 +1,90 @@
 //! Functions of one tensor, element by element: one row for each op.
 
-use super::fragments::wrapped;
-use super::{Build, Call, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, require_float};
-use crate::types::TensorType;
-use mlc_codegen::base::{DType, Scalar};
-use mlc_codegen::kernel::{Compare, ExprId, Unary};
-use mlc_runtime::tensor::Tensor;
+use super::elementwise::Code::{One, Unary};
+use super::elementwise::{Elementwise, Meaning, Takes};
+use super::{Build, Kind, Param, Signature, Tolerance};
+use mlc_codegen::base::DType;
+use mlc_codegen::kernel::{Compare, ExprId, Unary as Function};
 
-/// A row. `eval` is the meaning for floats; `integers`, where it is given, for integers.
-pub(super) struct Function {
-    signature: &'static Signature,
-    eval: fn(f64) -> f64,
-    integers: Option<fn(i64) -> i64>,
-    expr: fn(&mut dyn Build, ExprId, DType) -> ExprId,
-}
+const EXACT: Tolerance = Tolerance::EXACT;
+const ROUNDING: Tolerance = Tolerance::ROUNDING;
 
-macro_rules! function_table {
-    ($($name:ident = $word:literal, $doc:literal, $eval:expr, $integers:expr, $expr:expr;)*) => {$(
+macro_rules! unary_table {
+    ($($name:ident = $word:literal: $takes:ident, $asks:literal, $tolerance:ident, $doc:literal,
+       $floats:expr, $integers:expr, $code:expr;)*) => {$(
         #[doc = $doc]
-        pub(super) static $name: Function = Function {
+        pub(super) static $name: Elementwise = Elementwise {
             signature: &Signature {
                 name: $word,
                 params: &[Param::required("x", Kind::Tensor)],
-                result: "the type of x",
+                result: if $asks { "bool, the dims of x" } else { "the type of x" },
                 doc: $doc,
                 example: concat!("let y = ", $word, "(x)"),
             },
-            eval: $eval,
+            takes: Takes::$takes,
+            asks: $asks,
+            floats: Meaning::One($floats),
             integers: $integers,
-            expr: $expr,
+            code: $code,
+            tolerance: $tolerance,
         };
     )*};
 }
 
-function_table! {
-    RELU = "relu", "The greater of x and 0; NaN stays NaN.", |x| if x < 0.0 { 0.0 } else { x }, Some(|x| x.max(0)), relu;
-    RELU6 = "relu6", "x held to 0..6; NaN stays NaN.", |x| x.clamp(0.0, 6.0),
-        Some(|x| x.clamp(0, 6)), relu6;
-    NEG = "neg", "-x; integers wrap.", |x| -x, Some(i64::wrapping_neg), |k, x, _| k.unary(Unary::Neg, x);
-    ABS = "abs", "The magnitude of x; integers wrap.", f64::abs, Some(i64::wrapping_abs), |k, x, _| k.unary(Unary::Abs, x);
-    SQRT = "sqrt", "The square root; NaN below 0.", f64::sqrt, None, |k, x, _| k.unary(Unary::Sqrt, x);
-    EXP = "exp", "e to the power x.", f64::exp, None, |k, x, _| k.unary(Unary::Exp, x);
-    FLOOR = "floor", "The greatest integer not above x.", f64::floor, None, |k, x, _| k.unary(Unary::Floor, x);
-    CEIL = "ceil", "The least integer not below x.", f64::ceil, None, |k, x, _| k.unary(Unary::Ceil, x);
-    ROUND = "round", "The nearest integer, ties to even.", f64::round_ties_even, None, |k, x, _| k.unary(Unary::Round, x);
-    SIGMOID = "sigmoid", "1 / (1 + exp(-x)).", |x| 1.0 / (1.0 + (-x).exp()), None, sigmoid;
-    SILU = "silu", "x / (1 + exp(-x)), also called swish.", |x| x / (1.0 + (-x).exp()), None, silu;
+const NONE: Meaning<i64> = Meaning::Absent;
+
+const fn whole(function: fn(i64) -> i64) -> Meaning<i64> {
+    Meaning::One(function)
 }
 
-fn relu(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
-    let zero = k.number(dtype, 0.0);
-    let below = k.compare(Compare::Lt, x, zero);
-    k.select(below, zero, x)
+unary_table! {
+    NEG = "neg": Numbers, false, EXACT, "-x; integers wrap.", |x| -x, whole(i64::wrapping_neg), Unary(Function::Neg);
+    ABS = "abs": Numbers, false, EXACT, "The magnitude of x; integers wrap.",
+        f64::abs, whole(i64::wrapping_abs), Unary(Function::Abs);
+    SIGN = "sign": Numbers, false, EXACT, "-1, 0 or 1, as x is below, at or above 0; NaN stays NaN.",
+        |x| if x == 0.0 || x.is_nan() { x } else { x.signum() }, whole(i64::signum), One(sign);
+    SQUARE = "square": Numbers, false, ROUNDING, "x * x; integers wrap.",
+        |x| x * x, whole(|x| x.wrapping_mul(x)), One(|k, x, _| k.mul(x, x));
+    SQRT = "sqrt": Floats, false, ROUNDING, "The square root; NaN below 0.", f64::sqrt, NONE, Unary(Function::Sqrt);
+    RSQRT = "rsqrt": Floats, false, ROUNDING, "1 / sqrt(x).", |x| 1.0 / x.sqrt(), NONE, One(rsqrt);
+    RECIPROCAL = "reciprocal": Floats, false, ROUNDING, "1 / x.", |x| 1.0 / x, NONE, One(reciprocal);
+    EXP = "exp": Floats, false, ROUNDING, "e to the power x.", f64::exp, NONE, Unary(Function::Exp);
+    LOG = "log": Floats, false, ROUNDING, "The natural logarithm; NaN below 0.", f64::ln, NONE, Unary(Function::Log);
+    ERF = "erf": Floats, false, ROUNDING, "The error function.", super::erf::erf, NONE, Unary(Function::Erf);
+    TANH = "tanh": Floats, false, ROUNDING, "The hyperbolic tangent.", f64::tanh, NONE, Unary(Function::Tanh);
+    SIN = "sin": Floats, false, ROUNDING, "The sine of x radians.", f64::sin, NONE, Unary(Function::Sin);
+    COS = "cos": Floats, false, ROUNDING, "The cosine of x radians.", f64::cos, NONE, Unary(Function::Cos);
+    FLOOR = "floor": Floats, false, EXACT, "The greatest integer not above x.", f64::floor, NONE, Unary(Function::Floor);
+    CEIL = "ceil": Floats, false, EXACT, "The least integer not below x.", f64::ceil, NONE, Unary(Function::Ceil);
+    ROUND = "round": Floats, false, EXACT, "The nearest integer, ties to even.",
+        f64::round_ties_even, NONE, Unary(Function::Round);
+    TRUNC = "trunc": Floats, false, EXACT, "The integer part of x, toward 0.", f64::trunc, NONE, Unary(Function::Trunc);
+    NOT = "not": Bits, false, EXACT, "The opposite bool; for integers, every bit exchanged.",
+        |x| x, whole(|x| !x), Unary(Function::Not);
+    ISNAN = "isnan": Floats, true, EXACT, "Whether x is not a number.",
+        |x| f64::from(u8::from(x.is_nan())), NONE, One(|k, x, _| k.compare(Compare::Ne, x, x));
+    ISINF = "isinf": Floats, true, EXACT, "Whether x is positive or negative infinity.",
+        |x| f64::from(u8::from(x.is_infinite())), NONE, One(isinf);
 }
 
-fn relu6(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
-    let (low, six) = (relu(k, x, dtype), k.number(dtype, 6.0));
-    let above = k.compare(Compare::Lt, six, low);
-    k.select(above, six, low)
+fn sign(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
+    let [zero, one, less] = [0.0, 1.0, -1.0].map(|v| k.number(dtype, v));
+    let (above, below) = (k.compare(Compare::Lt, zero, x), k.compare(Compare::Lt, x, zero));
+    let rest = k.select(below, less, x);
+    k.select(above, one, rest)
 }
 
-/// `1 + exp(-x)`.
-fn logistic_denominator(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
-    let negated = k.unary(Unary::Neg, x);
-    let exp = k.unary(Unary::Exp, negated);
+fn rsqrt(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
+    let root = k.unary(Function::Sqrt, x);
+    reciprocal(k, root, dtype)
+}
+
+fn reciprocal(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
     let one = k.number(dtype, 1.0);
-    k.add(one, exp)
+    k.div(one, x)
 }
 
-fn sigmoid(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
-    let denominator = logistic_denominator(k, x, dtype);
-    let one = k.number(dtype, 1.0);
-    k.div(one, denominator)
-}
-
-fn silu(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
-    let denominator = logistic_denominator(k, x, dtype);
-    k.div(x, denominator)
-}
-
-impl Op for Function {
-    fn signature(&self) -> &'static Signature {
-        self.signature
-    }
-
-    fn infer(&self, call: &Call, cx: &mut Infer) -> Result<Vec<TensorType>, OpError> {
-        let integer = call.input(0).dtype.is_integer();
-        if !(integer && self.integers.is_some()) {
-            require_float(call, 0, cx)?;
-        }
-        Ok(vec![call.input(0).clone()])
-    }
-
-    fn eval(&self, _call: &Call, inputs: &[&Tensor], _sizes: &[i64]) -> Result<Vec<Tensor>, EvalError> {
-        let x = inputs[0];
-        let value = |i: usize| match (x.dtype().is_float(), self.integers) {
-            (false, Some(integers)) => Scalar::I64(integers(x.get(i).as_i64())),
-            _ => Scalar::F64((self.eval)(x.get(i).as_f64())),
-        };
-        Ok(vec![super::from_scalars(x.dtype(), x.shape(), value)?])
-    }
-
-    fn lower<'a>(&'a self, call: &'a Call<'a>) -> Lowering<'a> {
-        Lowering::point(move |k, at| {
-            let x = k.input(0, at);
-            let dtype = call.input(0).dtype;
-            let value = (self.expr)(k, x, dtype);
-            wrapped(k, dtype, value)
-        })
-    }
+fn isinf(k: &mut dyn Build, x: ExprId, dtype: DType) -> ExprId {
+    let (magnitude, infinity) = (k.unary(Function::Abs, x), k.number(dtype, f64::INFINITY));
+    k.compare(Compare::Eq, magnitude, infinity)
 }

@@ -5,6 +5,7 @@
 
 mod convert;
 mod driver;
+mod functions;
 mod loops;
 mod math;
 mod scalar;

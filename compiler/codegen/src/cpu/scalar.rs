@@ -73,6 +73,7 @@ impl Driver<'_, '_> {
             }
             Unary::Sqrt => self.b.ins().sqrt(a),
             Unary::Exp => self.exp(a, dtype),
+            Unary::Log | Unary::Erf | Unary::Tanh | Unary::Sin | Unary::Cos => self.function(op, a, dtype),
             Unary::Floor => self.b.ins().floor(a),
             Unary::Ceil => self.b.ins().ceil(a),
             Unary::Round => self.b.ins().nearest(a),
@@ -90,12 +91,7 @@ impl Driver<'_, '_> {
             (Binary::Div, true) => self.b.ins().fdiv(a, b),
             (Binary::Min, true) => self.b.ins().fmin(a, b),
             (Binary::Max, true) => self.b.ins().fmax(a, b),
-            (Binary::Mod, true) => {
-                let quotient = self.b.ins().fdiv(a, b);
-                let whole = self.b.ins().floor(quotient);
-                let product = self.b.ins().fmul(whole, b);
-                self.b.ins().fsub(a, product)
-            }
+            (Binary::Mod, true) => self.float_modulus(a, b, dtype),
             (Binary::Add, false) => self.b.ins().iadd(a, b),
             (Binary::Sub, false) => self.b.ins().isub(a, b),
             (Binary::Mul, false) => self.b.ins().imul(a, b),
@@ -103,6 +99,8 @@ impl Driver<'_, '_> {
             (Binary::Mod, false) => self.modulus(a, b, dtype),
             (Binary::Min, false) => self.b.ins().smin(a, b),
             (Binary::Max, false) => self.b.ins().smax(a, b),
+            (Binary::Pow, true) => self.pow(a, b, dtype),
+            (Binary::Pow, false) => self.integer_pow(a, b, dtype),
             (Binary::And, _) => self.b.ins().band(a, b),
             (Binary::Or, _) => self.b.ins().bor(a, b),
             (Binary::Xor, _) => self.b.ins().bxor(a, b),

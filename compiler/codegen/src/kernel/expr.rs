@@ -24,6 +24,16 @@ pub enum Unary {
     Sqrt,
     /// Floats; within 1 ulp for f32, 2 for f64.
     Exp,
+    /// Natural logarithm; floats; within 2 ulp.
+    Log,
+    /// Floats; within 4 ulp or 1e-7 absolute.
+    Erf,
+    /// Floats; within 4 ulp.
+    Tanh,
+    /// Floats; within 2 ulp up to a million radians.
+    Sin,
+    /// Floats; within 2 ulp up to a million radians.
+    Cos,
     /// Towards negative infinity; floats.
     Floor,
     /// Towards positive infinity; floats.
@@ -54,6 +64,8 @@ pub enum Binary {
     Min,
     /// NaN if either is NaN.
     Max,
+    /// Floats: IEEE `pow`. Integers: by repeated multiplication, wrapping; a negative exponent gives 0 unless |x| = 1.
+    Pow,
     /// Logical for bool, bitwise for integers.
     And,
     /// Logical for bool, bitwise for integers.

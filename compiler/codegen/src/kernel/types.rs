@@ -42,12 +42,12 @@ impl Kernel {
                 _ => dtype.is_float(),
             }),
             Node::Binary(op, a, b) => {
-                use super::Binary::{Add, And, Div, Max, Min, Mod, Mul, Or, Shl, Shr, Sub, Xor};
+                use super::Binary::{Add, And, Div, Max, Min, Mod, Mul, Or, Pow, Shl, Shr, Sub, Xor};
                 let (a, b) = (of(a)?, of(b)?);
                 let fits = match op {
                     And | Or | Xor => !a.is_float(),
                     Shl | Shr => a.is_integer(),
-                    Add | Sub | Mul | Div | Mod | Min | Max => a != DType::Bool,
+                    Add | Sub | Mul | Div | Mod | Min | Max | Pow => a != DType::Bool,
                 };
                 (a == b && fits).then_some(a)
             }

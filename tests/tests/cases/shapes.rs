@@ -1,0 +1,82 @@
+//! Ops that move elements.
+
+use super::{BOOL, Case, FLOATS, INTEGERS};
+use mlc::ops::{Attr, OpKind};
+use mlc_codegen::base::{DType, Dim};
+
+/// The cases of an op of this kind.
+pub(crate) fn cases(op: OpKind) -> Option<Vec<Case>> {
+    if op == OpKind::Gather {
+        return Some(gathers());
+    }
+    let uses = uses(op)?;
+    let dtypes = [FLOATS, INTEGERS, BOOL].concat();
+    let of = |dtype: DType| {
+        uses.iter().map(move |(attrs, shapes)| {
+            let inputs: Vec<_> = shapes.iter().map(|shape| (dtype, *shape)).collect();
+            let case = Case::new(op, attrs, &inputs);
+            if matches!(op, OpKind::Concat) { case.counted(&[shapes.len() as u32]) } else { case }
+        })
+    };
+    Some(dtypes.into_iter().flat_map(of).collect())
+}
+
+type Use = (Vec<Attr>, Vec<&'static [usize]>);
+
+fn dims(dims: &[i64]) -> Attr {
+    Attr::Dims(dims.iter().map(|d| Some(Dim::from(*d))).collect())
+}
+
+fn uses(op: OpKind) -> Option<Vec<Use>> {
+    let pattern = |text: &str, sizes: &[(&str, i64)]| {
+        let sizes = sizes.iter().map(|(name, size)| ((*name).to_owned(), Dim::from(*size))).collect();
+        vec![Attr::Text(text.into()), Attr::Names(sizes)]
+    };
+    Some(match op {
+        OpKind::Reshape => vec![
+            (vec![dims(&[5, 6])], vec![&[2, 3, 5]]),
+            (vec![dims(&[])], vec![&[1, 1]]),
+            (vec![dims(&[7, 0])], vec![&[0]]),
+        ],
+        OpKind::Rearrange => vec![
+            (pattern("b s (h d) -> b h s d", &[("h", 3)]), vec![&[2, 5, 12]]),
+            (pattern("b h s d -> b s (h d)", &[]), vec![&[2, 3, 5, 4]]),
+            (pattern("(a b c) d -> (c d a) b", &[("a", 2), ("b", 3)]), vec![&[30, 7]]),
+            (pattern("b c h w -> b (c h w)", &[]), vec![&[2, 3, 5, 1]]),
+            (pattern("b (c h w) -> b c h w", &[("c", 1), ("h", 3)]), vec![&[2, 12]]),
+            (pattern("... c -> c ...", &[]), vec![&[2, 3, 5]]),
+            (pattern("a ... -> (... a) 1", &[]), vec![&[2, 3, 5]]),
+            (pattern("b (n a) -> (a b) n", &[("n", 2)]), vec![&[3, 0]]),
+        ],
+        OpKind::Slice => vec![
+            (vec![dims(&[1, 2]), dims(&[3, 7]), Attr::None, Attr::None], vec![&[3, 7, 2]]),
+            (vec![dims(&[1]), dims(&[12]), Attr::Ints(vec![4]), Attr::Ints(vec![1])], vec![&[3, 13]]),
+            (vec![dims(&[2]), Attr::Dims(vec![None]), Attr::None, Attr::Ints(vec![0])], vec![&[5]]),
+            (vec![dims(&[2]), dims(&[2]), Attr::None, Attr::None], vec![&[5, 3]]),
+        ],
+        OpKind::Concat => vec![
+            (vec![Attr::Int(1)], vec![&[2, 3, 2], &[2, 1, 2], &[2, 0, 2], &[2, 5, 2]]),
+            (vec![Attr::Int(0)], vec![&[7], &[2]]),
+            (vec![Attr::Int(0)], vec![&[7, 2]]),
+        ],
+        OpKind::Expand => vec![
+            (vec![dims(&[4, 2, 3, 5])], vec![&[2, 1, 5]]),
+            (vec![dims(&[0, 3])], vec![&[3]]),
+            (vec![dims(&[2, 2])], vec![&[]]),
+        ],
+        _ => return None,
+    })
+}
+
+fn gathers() -> Vec<Case> {
+    let shapes: [(i64, &[usize], &[usize]); 4] =
+        [(0, &[7, 3], &[2, 5]), (1, &[2, 7, 3], &[5]), (2, &[2, 3, 7], &[]), (0, &[7, 2], &[0])];
+    let all = [FLOATS, INTEGERS, BOOL].concat();
+    let of = |dtype: DType| {
+        shapes.map(|(axis, x, indices)| {
+            let of = if dtype == DType::F32 { DType::I32 } else { DType::I64 };
+            Case::new(OpKind::Gather, &[Attr::Int(axis)], &[(dtype, x), (of, indices)]).indexed(1, 7)
+        })
+    };
+    all.into_iter().flat_map(of).collect()
+}
