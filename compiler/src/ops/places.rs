@@ -35,7 +35,7 @@ pub(super) fn sum(k: &mut dyn Build, a: &At, b: &At) -> At {
 /// `floor(at / divisor)`, the divisor positive.
 pub(super) fn quotient(k: &mut dyn Build, at: &At, divisor: &Dim) -> At {
     match divisor.as_constant() {
-        Some(1) => return at.clone(),
+        Some(1) => at.clone(),
         Some(divisor) => {
             if let Source::Index(index) = &at.source
                 && let Some(index) = index.divided(divisor)

@@ -41,13 +41,14 @@ fn ranges(call: &Call) -> Vec<Range> {
     let (starts, stops) = (call.dims("starts").unwrap_or_default(), call.dims("stops").unwrap_or_default());
     let steps = call.ints("steps");
     let axes = call.ints("axis").unwrap_or_else(|| (0..starts.len() as i64).collect());
-    let range = |(i, ((start, stop), axis)): (usize, ((Option<Dim>, Option<Dim>), i64))| Range {
+    let bounds = starts.into_iter().zip(stops).zip(axes).enumerate();
+    let range = bounds.map(|(i, ((start, stop), axis))| Range {
         axis: axis as usize,
         start: start.unwrap_or(Dim::from(0)),
         stop: stop.unwrap_or_else(|| call.input(0).dims[axis as usize].clone()),
         step: steps.as_ref().map_or(1, |steps| steps[i]),
-    };
-    starts.into_iter().zip(stops).zip(axes).enumerate().map(range).collect()
+    });
+    range.collect()
 }
 
 fn check_lengths(call: &Call) -> Result<(), OpError> {
