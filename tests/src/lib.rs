@@ -2,4 +2,5 @@
 //!
 //! Invariant: knows mlc from outside, by its program and its libraries' public items.
 
+pub mod answers;
 pub mod golden;

@@ -212,6 +212,9 @@ impl<'t> Elaborator<'t> {
             return Ok(match param.default {
                 Default::Required => unreachable!("required arguments were bound"),
                 Default::None => Attr::None,
+                Default::Int(value) if value < 0 && matches!(param.kind, Kind::Axis | Kind::Axes) => {
+                    Attr::Int(value + rank as i64)
+                }
                 Default::Int(value) => Attr::Int(value),
                 Default::Float(value) => Attr::Float(value),
                 Default::Bool(value) => Attr::Bool(value),
@@ -231,12 +234,20 @@ impl<'t> Elaborator<'t> {
             Static::List(items) => items.iter().map(number).collect::<Option<Vec<i64>>>(),
             one => number(one).map(|n| vec![n]),
         };
+        let dims = |items: &[Static]| {
+            let dim = |item: &Static| match item {
+                Static::Dim(dim) => Some(Some(dim.clone())),
+                _ => None,
+            };
+            items.iter().map(dim).collect::<Option<Vec<_>>>()
+        };
         let whole = |n: i64| if n < 0 { n + rank as i64 } else { n };
         let attr = match (param.kind, value) {
             (_, Static::None) if param.default == Default::None => Some(Attr::None),
             (Kind::Int, value) => number(value).map(Attr::Int),
             (Kind::Axis, value) => number(value).map(|n| Attr::Int(whole(n))),
-            (Kind::Ints, value) => numbers(value).map(Attr::Ints),
+            (Kind::Pad, Static::Text(text)) => Some(Attr::Text(text.clone())),
+            (Kind::Ints | Kind::Pad, value) => numbers(value).map(Attr::Ints),
             (Kind::Axes, value) => numbers(value).map(|all| Attr::Ints(all.into_iter().map(whole).collect())),
             (Kind::Float, Static::Float(value)) => Some(Attr::Float(*value)),
             (Kind::Float, value) => number(value).map(|n| Attr::Float(n as f64)),
@@ -245,6 +256,7 @@ impl<'t> Elaborator<'t> {
             (Kind::Text, Static::Text(text)) => Some(Attr::Text(text.clone())),
             (Kind::DType, Static::DType(dtype)) => Some(Attr::DType(*dtype)),
             (Kind::Dim, Static::Dim(dim)) => Some(Attr::Dim(dim.clone())),
+            (Kind::Dims, Static::List(items)) => dims(items).map(Attr::Dims),
             _ => None,
         };
         let Some(attr) = attr else {

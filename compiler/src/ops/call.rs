@@ -202,6 +202,7 @@ pub fn fits(kind: Kind, attr: &Attr) -> bool {
         (_, Attr::None)
             | (Kind::Int | Kind::Axis, Attr::Int(_))
             | (Kind::Ints | Kind::Axes, Attr::Int(_) | Attr::Ints(_))
+            | (Kind::Pad, Attr::Int(_) | Attr::Ints(_) | Attr::Text(_))
             | (Kind::Float, Attr::Float(_) | Attr::Int(_))
             | (Kind::Bool, Attr::Bool(_))
             | (Kind::Word(_) | Kind::Text, Attr::Text(_))

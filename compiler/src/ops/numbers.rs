@@ -40,6 +40,12 @@ pub(super) fn result_shape(call: &Call, result: usize, sizes: &[i64]) -> Result<
     whole.ok_or_else(|| EvalError::Size(format!("result {result} of `{}`", call.signature.name)))
 }
 
+/// A tensor of these numbers, each rounded to `dtype`.
+pub(super) fn from_floats(dtype: DType, shape: &[usize], values: &[f64]) -> Result<Tensor, EvalError> {
+    assert_eq!(values.len(), shape.iter().product::<usize>(), "as many numbers as the shape has places");
+    from_scalars(dtype, shape, |i| Scalar::F64(values[i]))
+}
+
 /// A tensor whose element `i` is `value(i)`, converted to `dtype`.
 pub(super) fn from_scalars(
     dtype: DType,

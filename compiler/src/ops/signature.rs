@@ -11,6 +11,8 @@ pub enum Kind {
     Int,
     /// A compile-time integer, or a list of them.
     Ints,
+    /// A padding: an integer, a list of them, or the word "same".
+    Pad,
     /// A compile-time float.
     Float,
     /// `true` or `false`.
@@ -108,6 +110,7 @@ impl Param {
             Kind::Tensors => "…".into(),
             Kind::Int | Kind::Axis => ": int".into(),
             Kind::Ints | Kind::Axes => ": int | [int]".into(),
+            Kind::Pad => ": int | [int] | \"same\"".into(),
             Kind::Float => ": float".into(),
             Kind::Bool => ": bool".into(),
             Kind::Word(words) => {

@@ -96,6 +96,21 @@ op_table! {
     Matmul => super::matmul::MATMUL,
     Transpose => super::transpose::TRANSPOSE,
     Softmax => super::softmax::SOFTMAX,
+    Attention => super::attention::ATTENTION,
+    CausalMask => super::causal_mask::CAUSAL_MASK,
+    Rope => super::rope::ROPE,
+    LayerNorm => super::norm::LAYER_NORM,
+    RmsNorm => super::norm::RMS_NORM,
+    L2Normalize => super::norm::L2_NORMALIZE,
+    BatchNorm => super::batch_norm::BATCH_NORM,
+    Conv1d => super::conv::CONV1D,
+    Conv2d => super::conv::CONV2D,
+    MaxPool1d => super::pool::MAX_POOL1D,
+    MaxPool2d => super::pool::MAX_POOL2D,
+    AvgPool1d => super::pool::AVG_POOL1D,
+    AvgPool2d => super::pool::AVG_POOL2D,
+    GlobalAvgPool => super::pool::GLOBAL_AVG_POOL,
+    GlobalMaxPool => super::pool::GLOBAL_MAX_POOL,
 }
 
 impl OpKind {
