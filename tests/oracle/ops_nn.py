@@ -95,6 +95,12 @@ def norms():
     case("rms_norm", [("x", x), ("gamma", g)], [rms(x) * g], axis=2, eps=1e-6)
     case("l2_normalize", [("x", x)], [x / np.linalg.norm(x, axis=1, keepdims=True)], axis=1)
     case("l2_normalize", [("x", np.zeros((1, 3), np.float32))], [np.zeros((1, 3), np.float32)], axis=1)
+    x, g, b = draw(2, 4, 2, 3), draw(4), draw(4)
+    spread = lambda v: v[None, :, None, None]
+    grouped = centre(x.reshape(2, 2, 12), 2).reshape(x.shape)
+    case("group_norm", [("x", x), ("gamma", g), ("beta", b)], [grouped * spread(g) + spread(b)], groups=2)
+    case("group_norm", [("x", x)], [grouped], groups=2)
+    case("instance_norm", [("x", x), ("gamma", g), ("beta", b)], ort("InstanceNormalization", [x, g, b], epsilon=1e-5))
     x, g, b, m, v = draw(2, 3, 2, 2), draw(3), draw(3), draw(3), np.abs(draw(3)) + np.float32(0.5)
     y = ort("BatchNormalization", [x, g, b, m, v], epsilon=1e-3)
     case("batch_norm", [("x", x), ("gamma", g), ("beta", b), ("mean", m), ("var", v)], y, eps=1e-3)
