@@ -89,10 +89,10 @@ impl Pool {
     fn count(&self, k: &mut dyn Build, call: &Call, slide: &Slide, extent: &Dim, first: &At, dtype: DType) -> ExprId {
         let kernel = slide.kernel.as_constant().expect("the kernel is a number");
         let include = call.bool("count_include_pad");
-        if let (Padding::Fixed(before, after), false) = (slide.padding, call.bool("ceil_mode")) {
-            if include || (before, after) == (0, 0) {
-                return k.number(dtype, kernel as f64);
-            }
+        if let (Padding::Fixed(before, after), false) = (slide.padding, call.bool("ceil_mode"))
+            && (include || (before, after) == (0, 0))
+        {
+            return k.number(dtype, kernel as f64);
         }
         let (low, high) = match slide.padding {
             Padding::Fixed(before, after) if include => (-before, extent.clone() + after),
