@@ -4,7 +4,7 @@
 
 mod cases;
 
-use cases::{Case, elementwise, reductions, shapes};
+use cases::{Case, elementwise, indices, made, reductions, shapes};
 use libtest_mimic::{Arguments as Flags, Failed, Trial};
 use mlc::diag::SourceMap;
 use mlc::graph::{Block, Entry, Graph, GraphBuilder, Input, Value};
@@ -80,8 +80,8 @@ fn cases(op: OpKind) -> Vec<Case> {
             })
             .collect(),
         _ => {
-            let tables = [elementwise::cases(op), reductions::cases(op), shapes::cases(op)];
-            let drawn: Vec<Case> = tables.into_iter().flatten().flatten().collect();
+            let tables = [elementwise::cases, indices::cases, made::cases, reductions::cases, shapes::cases];
+            let drawn: Vec<Case> = tables.into_iter().filter_map(|cases| cases(op)).flatten().collect();
             if drawn.is_empty() { literal(op) } else { drawn }
         }
     }

@@ -102,6 +102,13 @@ fn an_artifact_answers_as_its_model_does() {
 }
 
 #[test]
+fn fashion_cnn_classifies_as_numpy_does() {
+    let words = ["--data", "examples/fashion_test_256.npz", "--metric", "top1"];
+    let ran = mlc(&[&["eval", "examples/fashion_cnn.mdl"], &words[..]].concat());
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "top1 92.97 % (238 of 256)\n");
+}
+
+#[test]
 fn wrong_inputs_are_refused_with_the_place_in_the_model() {
     let labels = "image=@examples/fashion_test_256.npz:labels";
     let ran = mlc(&["run", "examples/fashion_mlp.mdl", "-i", labels]);

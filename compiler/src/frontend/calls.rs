@@ -69,6 +69,9 @@ impl<'t> Elaborator<'t> {
     /// The names of arguments are right or wrong whatever their values are.
     fn check_words(&mut self, op: OpKind, args: &[Arg]) -> Checks<()> {
         let signature = op.op().signature();
+        if signature.params.iter().any(|p| p.kind == Kind::Names) {
+            return Ok(());
+        }
         let mut words = args.iter().filter_map(|arg| arg.name.as_ref());
         match words.find(|word| !signature.params.iter().any(|p| p.name == &*word.name)) {
             Some(word) => self.no_argument(signature.name, &word.name, word.span, signature.params, &signature.show()),
@@ -107,7 +110,10 @@ impl<'t> Elaborator<'t> {
         let rank = inputs.first().map_or(0, |value| self.graph.ty(*value).rank());
         let mut attrs = Vec::new();
         for (param, terms) in signature.params.iter().zip(&bound).filter(|(p, _)| !p.is_tensor()) {
-            attrs.push(self.attr(param, terms.first(), rank)?);
+            attrs.push(match param.kind {
+                Kind::Names => self.names(terms)?,
+                _ => self.attr(param, terms.first(), rank)?,
+            });
         }
         let loc = self.loc(span);
         let path = frame.path.join(".");
@@ -171,7 +177,13 @@ impl<'t> Elaborator<'t> {
             }
         }
         for (name, name_span, term, at) in named {
-            let i = signature.params.iter().position(|p| p.name == &*name).expect("the words were checked");
+            let names = || signature.params.iter().position(|p| p.kind == Kind::Names);
+            let own = signature.params.iter().position(|p| p.name == &*name && p.kind != Kind::Names);
+            let Some(i) = own else {
+                let word = Term::Static(Static::Text(name.into()));
+                bound[names().expect("the words were checked")].push((Term::Tuple(vec![word, term]), at));
+                continue;
+            };
             if !bound[i].is_empty() {
                 return self.error("MDL0206", format!("`{name}` is given twice"), name_span, "the second time");
             }
@@ -204,6 +216,23 @@ impl<'t> Elaborator<'t> {
             ),
             None => diagnostic,
         })
+    }
+
+    /// The named arguments that no parameter took, each a word with its dim.
+    fn names(&mut self, terms: &[(Term, Span)]) -> Checks<Attr> {
+        let mut names = Vec::new();
+        for (term, span) in terms {
+            match term {
+                Term::Tuple(pair) => match pair.as_slice() {
+                    [Term::Static(Static::Text(word)), Term::Static(Static::Dim(dim))] => {
+                        names.push((word.clone(), dim.clone()));
+                    }
+                    _ => return self.error("MDL0205", "a named size is an integer or a dim", *span, "this is none"),
+                },
+                _ => return self.error("MDL0204", "a size is given by its name", *span, "write NAME = SIZE"),
+            }
+        }
+        Ok(Attr::Names(names))
     }
 
     /// A compile-time argument as its parameter wants it; axes count from the front.

@@ -116,6 +116,13 @@ impl Elaborator<'_> {
         };
         let result = match (a, b) {
             (Static::Dim(x), Static::Dim(y)) => self.dim_binary(op, x, y),
+            (Static::Bool(x), Static::Bool(y)) => match op {
+                BinaryOp::And => Some(Static::Bool(*x && *y)),
+                BinaryOp::Or => Some(Static::Bool(*x || *y)),
+                BinaryOp::Eq => Some(Static::Bool(x == y)),
+                BinaryOp::Ne => Some(Static::Bool(x != y)),
+                _ => None,
+            },
             _ => match (as_float(a), as_float(b)) {
                 (Some(x), Some(y)) => float_binary(op, x, y),
                 _ => None,

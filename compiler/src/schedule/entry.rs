@@ -266,8 +266,12 @@ impl<'s, 'g> Walk<'s, 'g> {
             };
             stages.into_iter().enumerate().map(build).collect::<Vec<(Kernel, Vec<Argument>)>>()
         });
-        lowered.into_iter().for_each(|(kernel, arguments)| self.call(kernel, arguments, steps));
-        self.count(anchor, steps);
+        for (i, (kernel, arguments)) in lowered.into_iter().enumerate() {
+            self.call(kernel, arguments, steps);
+            if i == 0 {
+                self.count(anchor, steps);
+            }
+        }
     }
 
     /// The source path of a node and the ops in it.
@@ -302,7 +306,7 @@ impl<'s, 'g> Walk<'s, 'g> {
         }
     }
 
-    /// Counted dims become known once the op that counts has run: its last result is the count.
+    /// Counted dims become known once the first stage of the op that counts has run: its last result is the count.
     fn count(&mut self, node: NodeId, steps: &mut Vec<Step>) {
         let graph = self.shared.graph;
         let outputs = &graph.nodes[node].outputs;

@@ -80,6 +80,7 @@ pub(crate) enum Stop {
 }
 
 /// Runs an entry of the plan that `checked` was made from and that `code` was compiled from. `regions` are its buffers.
+/// Gives the size block as it ends, counted slots included.
 ///
 /// # Panics
 /// When a region is shorter than was checked.
@@ -90,12 +91,13 @@ pub(crate) fn walk(
     checked: &Checked,
     regions: &[Region],
     pool: &Pool,
-) -> Result<(), Stop> {
+) -> Result<Vec<i64>, Stop> {
     assert_eq!(regions.len(), checked.bytes.len(), "one region for each buffer");
     let long = regions.iter().zip(&checked.bytes).all(|(region, bytes)| region.bytes as i64 >= *bytes);
     assert!(long, "no region is shorter than was checked");
     let mut walk = Walk { code, plan, entry, regions, pool, sizes: checked.sizes.clone() };
-    walk.steps(&entry.steps)
+    walk.steps(&entry.steps)?;
+    Ok(walk.sizes)
 }
 
 struct Walk<'w> {

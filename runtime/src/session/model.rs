@@ -96,7 +96,10 @@ impl Session {
                 .map_err(|error| RunError::new("MDL0709", error.to_string(), None))?;
             self.checked = Some((number, checked));
         }
-        self.walk(plan, &block, &tensors, &mut outputs)?;
+        let sizes = self.walk(plan, &block, &tensors, &mut outputs)?;
+        for (output, port) in outputs.iter_mut().zip(&plan.outputs) {
+            cut(output, port, &sizes);
+        }
         Ok(plan.outputs.iter().map(|port| port.name.clone()).zip(outputs).collect())
     }
 
@@ -192,7 +195,7 @@ impl Session {
         block: &[i64],
         inputs: &[&Tensor],
         outputs: &mut [Tensor],
-    ) -> Result<(), RunError> {
+    ) -> Result<Vec<i64>, RunError> {
         let Shared { artifact, code, pool, .. } = &*self.model.0;
         let arena = Region::exclusive(self.arena.bytes_mut());
         let states = self.states.as_mut().expect("made by prepare").1.iter_mut();
@@ -219,5 +222,17 @@ impl Session {
             }
             Stop::Count => RunError::new("MDL0709", "a count is beyond its bound", None),
         })
+    }
+}
+
+/// Shortens an output that was made for as many elements as there may be to those that were counted.
+fn cut(output: &mut Tensor, port: &Port, sizes: &[i64]) {
+    let shape: Option<Vec<usize>> = port.dims.iter().map(|dim| usize::try_from(dim.eval(sizes)?).ok()).collect();
+    let Some(shape) = shape.filter(|shape| shape != output.shape()) else { return };
+    let elements = shape.iter().try_fold(1i64, |n, d| n.checked_mul(i64::try_from(*d).ok()?));
+    let bytes = elements.and_then(|n| usize::try_from(port.dtype.bytes_for(n)?).ok());
+    let kept = bytes.and_then(|bytes| output.bytes().get(..bytes));
+    if let Some(Ok(tensor)) = kept.map(|bytes| Tensor::new(port.dtype, shape, bytes)) {
+        *output = tensor;
     }
 }

@@ -6,16 +6,13 @@ use mlc_codegen::base::{DType, Dim};
 
 /// The cases of an op of this kind.
 pub(crate) fn cases(op: OpKind) -> Option<Vec<Case>> {
-    if op == OpKind::Gather {
-        return Some(gathers());
-    }
     let uses = uses(op)?;
     let dtypes = [FLOATS, INTEGERS, BOOL].concat();
     let of = |dtype: DType| {
         uses.iter().map(move |(attrs, shapes)| {
             let inputs: Vec<_> = shapes.iter().map(|shape| (dtype, *shape)).collect();
             let case = Case::new(op, attrs, &inputs);
-            if matches!(op, OpKind::Concat) { case.counted(&[shapes.len() as u32]) } else { case }
+            if matches!(op, OpKind::Concat | OpKind::Stack) { case.counted(&[shapes.len() as u32]) } else { case }
         })
     };
     Some(dtypes.into_iter().flat_map(of).collect())
@@ -64,19 +61,31 @@ fn uses(op: OpKind) -> Option<Vec<Use>> {
             (vec![dims(&[0, 3])], vec![&[3]]),
             (vec![dims(&[2, 2])], vec![&[]]),
         ],
+        OpKind::Stack => [0, 1, 2, -1].map(|axis| (vec![Attr::Int(axis)], vec![&[2, 3][..]; 3])).to_vec(),
+        OpKind::Unstack => [0, 1, 2].map(|axis| (vec![Attr::Int(axis)], vec![&[2, 3, 5][..]])).to_vec(),
+        OpKind::Split => vec![
+            (vec![Attr::Int(3), Attr::None, Attr::Int(1)], vec![&[2, 9]]),
+            (vec![Attr::None, dims(&[2, 0, 5]), Attr::Int(0)], vec![&[7, 2]]),
+            (vec![Attr::None, dims(&[1, 3, 1]), Attr::Int(2)], vec![&[2, 3, 5]]),
+        ],
+        OpKind::Pad => ["constant", "reflect", "edge"]
+            .into_iter()
+            .flat_map(|mode| {
+                let word = || Attr::Text(mode.into());
+                [
+                    (vec![dims(&[0, 0, 2, 1]), word(), Attr::Float(1.5)], vec![&[2, 3][..]]),
+                    (vec![dims(&[3, 4]), word(), Attr::Float(0.0)], vec![&[5]]),
+                    (vec![dims(&[1, 0, 0, 0, 2, 2]), word(), Attr::Float(-2.0)], vec![&[2, 3, 4]]),
+                ]
+            })
+            .collect(),
+        OpKind::Tile => vec![
+            (vec![dims(&[2, 1, 3])], vec![&[2, 3, 2]]),
+            (vec![dims(&[0])], vec![&[3]]),
+            (vec![dims(&[5, 4])], vec![&[1, 3]]),
+        ],
+        OpKind::Flip => vec![(vec![Attr::Int(0)], vec![&[5]]), (vec![Attr::Ints(vec![0, 2])], vec![&[2, 3, 4]])],
+        OpKind::NonZero => vec![(vec![], vec![&[3, 5][..]]), (vec![], vec![&[0, 2]]), (vec![], vec![&[40]])],
         _ => return None,
     })
-}
-
-fn gathers() -> Vec<Case> {
-    let shapes: [(i64, &[usize], &[usize]); 4] =
-        [(0, &[7, 3], &[2, 5]), (1, &[2, 7, 3], &[5]), (2, &[2, 3, 7], &[]), (0, &[7, 2], &[0])];
-    let all = [FLOATS, INTEGERS, BOOL].concat();
-    let of = |dtype: DType| {
-        shapes.map(|(axis, x, indices)| {
-            let of = if dtype == DType::F32 { DType::I32 } else { DType::I64 };
-            Case::new(OpKind::Gather, &[Attr::Int(axis)], &[(dtype, x), (of, indices)]).indexed(1, 7)
-        })
-    };
-    all.into_iter().flat_map(of).collect()
 }
