@@ -6,7 +6,7 @@ use mlc_codegen::base::{DType, Dim, Scalar};
 use mlc_runtime::tensor::Tensor;
 use serde_json::Value;
 
-const FILES: [&str; 1] = [include_str!("../data/ops/nn.json")];
+const FILES: [&str; 2] = [include_str!("../data/ops/base.json"), include_str!("../data/ops/nn.json")];
 
 /// One use of an op.
 pub struct Answer {
@@ -79,7 +79,10 @@ fn attr(kind: Kind, value: &Value) -> Attr {
         (_, Value::String(word)) => Attr::Text(word.clone()),
         (_, Value::Bool(value)) => Attr::Bool(*value),
         (Kind::Float, value) => Attr::Float(number(value)),
-        (Kind::Dims, Value::Array(values)) => Attr::Dims(values.iter().map(|v| Some(Dim::from(int(v)))).collect()),
+        (Kind::Dims, Value::Array(values)) => Attr::Dims(values.iter().map(|v| v.as_i64().map(Dim::from)).collect()),
+        (Kind::Names, Value::Object(sizes)) => {
+            Attr::Names(sizes.iter().map(|(name, size)| (name.clone(), Dim::from(int(size)))).collect())
+        }
         (Kind::Dim, value) => Attr::Dim(Dim::from(int(value))),
         (_, Value::Array(values)) => Attr::Ints(values.iter().map(int).collect()),
         (_, value) => Attr::Int(int(value)),
