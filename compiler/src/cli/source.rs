@@ -57,6 +57,7 @@ pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut 
         weights: args.weights.clone(),
         model: args.model.clone(),
         without_weights: lenient,
+        ..frontend::Options::default()
     };
     let checked = frontend::check(sources, file, &options);
     Ok((file, checked))

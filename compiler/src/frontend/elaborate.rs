@@ -1,127 +1,165 @@
-//! The state of a check, and its outermost steps.
+//! The state of a check in progress, and how mistakes are reported from anywhere in it.
 
-use super::statics::Static;
-use super::weights::WeightKeys;
-use crate::diag::{Diagnostic, Severity, SourceMap};
-use crate::graph::{Block, Graph, GuardNode, ValueId};
-use crate::report;
-use crate::types::Loc;
+use super::check::Options;
+use super::modules::Loaded;
+use super::origin::Whence;
+use super::profiles::Override;
+use super::scope::{Frame, Module};
+use super::term::{Checks, Poison};
+use super::weights::Weights;
+use crate::diag::{Applicability, Diagnostic, Edit, Severity, SourceMap};
+use crate::graph::{Block, Graph, GuardNode, Node, NodeKind, Value, ValueId};
+use crate::types::{Loc, TensorType};
 use cranelift_entity::PrimaryMap;
-use mlc_codegen::base::{Dim, Slots};
-use mlc_grammar::ast::{self, Ident, Item, ItemKind, MemberKind, Span};
-use std::collections::HashMap;
-use std::path::PathBuf;
+use indexmap::IndexMap;
+use mlc_codegen::base::{Dim, Slot, Slots};
+use mlc_grammar::ast::Span;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-/// What a check is asked to do.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    /// The folder that weight paths are relative to; `None` for text that has none.
-    pub folder: Option<PathBuf>,
-    /// A weight file that stands for those of the model.
-    pub weights: Option<PathBuf>,
-    /// A model of several in the file.
-    pub model: Option<String>,
-    /// Whether a weight file may be missing.
-    pub without_weights: bool,
-}
+/// No model has more nodes, counting those of loops that were unrolled.
+pub(super) const MOST_NODES: usize = 1 << 20;
+/// No check evaluates more expressions.
+const MOST_STEPS: u64 = 1 << 25;
 
-/// The outcome of a check.
-#[derive(Debug)]
-pub struct Checked {
-    /// The typed graph, when there is no error.
-    pub graph: Option<Graph>,
-    /// Mistakes and warnings in the order of the text.
-    pub diagnostics: Vec<Diagnostic>,
-}
-
-/// A mistake was reported; whoever depends on it stays silent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Poison;
-
-/// The result of a step that reports its own mistakes.
-pub(super) type Checks<T> = Result<T, Poison>;
-
-/// What a name stands for inside a body.
+/// A loop around the present place that stays rolled.
 #[derive(Clone, Debug)]
-pub(super) enum Term {
-    /// A tensor.
-    Value(ValueId),
-    /// Known at compile time.
-    Static(Static),
-    /// Several values.
-    Tuple(Vec<Term>),
+pub(super) struct Loop {
+    /// The counter in the size block.
+    pub(super) counter: Slot,
+    /// The index of the first iteration.
+    pub(super) start: Dim,
+    /// How often it runs, where that is known.
+    pub(super) trips: Option<i64>,
+    /// The word for the index.
+    pub(super) name: String,
+    /// The `repeat` statement's index.
+    pub(super) loc: Loc,
 }
 
-/// One call of a block, a function or an entry: its names and the path of its weights.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Frame {
-    pub(super) names: HashMap<String, Result<Term, Poison>>,
-    pub(super) packs: HashMap<String, Vec<Dim>>,
-    pub(super) path: Vec<String>,
-    /// A function owns no weights.
-    pub(super) pure: bool,
+/// A call around the present place.
+#[derive(Clone, Debug)]
+pub(super) struct CallSite {
+    /// The function.
+    pub(super) name: String,
+    /// Its file.
+    pub(super) module: usize,
+    /// Where it is called.
+    pub(super) loc: Loc,
+}
+
+/// A name that may never be used.
+#[derive(Clone, Debug)]
+pub(super) struct Usage {
+    /// The name.
+    pub(super) name: String,
+    /// What it is: `` `x` ``, ``weight `w` ``.
+    pub(super) what: &'static str,
+    /// Whether anything used it.
+    pub(super) used: bool,
 }
 
 /// A check in progress.
 pub(super) struct Elaborator<'t> {
-    pub(super) file: u32,
+    pub(super) sources: &'t SourceMap,
+    pub(super) files: &'t [Loaded],
     pub(super) options: &'t Options,
-    pub(super) functions: HashMap<&'t str, (&'t ast::Func, bool)>,
-    pub(super) globals: Frame,
+    pub(super) modules: Vec<Module<'t>>,
+    /// The model was found, and its graph is wanted.
+    pub(super) chosen: bool,
     pub(super) graph: Graph,
-    pub(super) keys: WeightKeys,
+    pub(super) weights: Weights,
+    /// Where nodes go.
     pub(super) block: Block,
+    /// Of the present entry.
     pub(super) guards: Vec<GuardNode>,
     pub(super) diagnostics: Vec<Diagnostic>,
-    /// Calls around the present one, innermost last, to find recursion.
-    pub(super) running: Vec<&'t str>,
+    /// Calls around the present place, innermost last.
+    pub(super) calls: Vec<CallSite>,
+    /// Loops around the present place, innermost last.
+    pub(super) loops: Vec<Loop>,
+    /// A loop, by its place in `loops`, whose body depends on the number of the iteration.
+    pub(super) unroll: Option<usize>,
+    /// What symbolic dims say of themselves.
+    pub(super) slot_origins: HashMap<Slot, Whence>,
+    /// Names by where they are bound.
+    pub(super) uses: IndexMap<Loc, Usage>,
+    /// Functions that were elaborated: file and name.
+    pub(super) called: HashSet<(usize, &'t str)>,
+    /// The block is not called by anything: its dims are fresh symbols, and what cannot be told stays silent.
+    pub(super) standalone: bool,
+    /// Regions of states that the present iteration has written.
+    pub(super) writes: Vec<super::state::Write>,
+    /// What attributes ask of profiles.
+    pub(super) overrides: Vec<Override>,
+    /// Attributes of the statements around, innermost last.
+    pub(super) attributes: Vec<Vec<super::profiles::Directive>>,
+    /// Overridden dims that were met.
+    pub(super) pinned: HashSet<String>,
+    pub(super) steps: u64,
 }
 
-/// Checks a file that is in the source map.
-pub fn check(sources: &SourceMap, file: u32, options: &Options) -> Checked {
-    let parsed = mlc_grammar::parse(sources.text(file));
-    let mut diagnostics: Vec<Diagnostic> = parsed.errors.iter().map(|error| report::syntax(error, file)).collect();
-    let mut elaborator = Elaborator::new(file, options);
-    elaborator.keys = WeightKeys::new(diagnostics.is_empty());
-    elaborator.file(&parsed.file);
-    diagnostics.append(&mut elaborator.diagnostics);
-    let first = |d: &Diagnostic| d.labels.first().map(|label| label.loc);
-    diagnostics.sort_by_key(first);
-    diagnostics.dedup_by(|a, b| a.code == b.code && first(a) == first(b));
-    let failed = diagnostics.iter().any(|d| d.severity == Severity::Error);
-    Checked { graph: (!failed).then_some(elaborator.graph), diagnostics }
+/// A graph without anything in it.
+pub(super) fn empty_graph() -> Graph {
+    Graph {
+        name: String::new(),
+        slots: Slots::default(),
+        facts: vec![],
+        weights: Arc::default(),
+        constants: PrimaryMap::new(),
+        states: PrimaryMap::new(),
+        values: PrimaryMap::new(),
+        nodes: PrimaryMap::new(),
+        entries: vec![],
+    }
 }
 
 impl<'t> Elaborator<'t> {
-    fn new(file: u32, options: &'t Options) -> Self {
-        let graph = Graph {
-            name: String::new(),
-            slots: Slots::default(),
-            facts: vec![],
-            weights: Arc::default(),
-            constants: PrimaryMap::new(),
-            states: PrimaryMap::new(),
-            values: PrimaryMap::new(),
-            nodes: PrimaryMap::new(),
-            entries: vec![],
-        };
+    pub(super) fn new(sources: &'t SourceMap, files: &'t [Loaded], options: &'t Options) -> Self {
         Elaborator {
-            file,
+            sources,
+            files,
             options,
-            functions: HashMap::new(),
-            globals: Frame::default(),
-            graph,
-            keys: WeightKeys::default(),
+            modules: vec![],
+            chosen: false,
+            graph: empty_graph(),
+            weights: Weights::default(),
             block: Block::default(),
             guards: vec![],
             diagnostics: vec![],
-            running: vec![],
+            calls: vec![],
+            loops: vec![],
+            unroll: None,
+            slot_origins: HashMap::new(),
+            uses: IndexMap::new(),
+            called: HashSet::new(),
+            standalone: false,
+            writes: vec![],
+            overrides: vec![],
+            attributes: vec![],
+            pinned: HashSet::new(),
+            steps: 0,
         }
     }
 
-    pub(super) fn loc(&self, span: Span) -> Loc {
-        Loc::new(self.file, span.start, span.end)
+    /// A place of the file that a frame's text is in.
+    pub(super) fn loc(&self, frame: &Frame, span: Span) -> Loc {
+        Loc::new(self.files[frame.module].file, span.start, span.end)
+    }
+
+    /// The text at a place.
+    pub(super) fn text(&self, loc: Loc) -> &'t str {
+        self.sources.text(loc.file).get(loc.start as usize..loc.end as usize).unwrap_or("")
+    }
+
+    /// A dim with the names of the source.
+    pub(super) fn show_dim(&self, dim: &Dim) -> String {
+        self.graph.slots.show(dim)
+    }
+
+    /// A type with the names of the source.
+    pub(super) fn show(&self, ty: &TensorType) -> String {
+        ty.show(&self.graph.slots)
     }
 
     /// Reports a mistake.
@@ -129,108 +167,97 @@ impl<'t> Elaborator<'t> {
         &mut self,
         code: &'static str,
         message: impl Into<String>,
-        span: Span,
+        loc: Loc,
         label: impl Into<String>,
     ) -> Checks<T> {
-        self.report(Diagnostic::error(code, message, self.loc(span), label))
+        self.report(Diagnostic::error(code, message, loc, label))
     }
 
-    pub(super) fn report<T>(&mut self, diagnostic: Diagnostic) -> Checks<T> {
+    /// Reports a mistake that was put together by hand: adds the call and the loop it stands in.
+    pub(super) fn report<T>(&mut self, mut diagnostic: Diagnostic) -> Checks<T> {
+        if self.unroll.is_some() {
+            return Err(Poison);
+        }
+        if let Some(call) = self.calls.last() {
+            let within = diagnostic.labels.first().is_some_and(|l| l.loc.file != call.loc.file || l.loc != call.loc);
+            if within && diagnostic.severity == Severity::Error && diagnostic.labels.iter().all(|l| l.loc != call.loc) {
+                diagnostic = diagnostic.label(call.loc, format!("in this call of `{}`", call.name));
+            }
+        }
+        if let Some(around) = self.loops.last()
+            && let (Some(trips), Some(start)) = (around.trips, around.start.as_constant())
+            && trips > 1
+        {
+            let last = start.saturating_add(trips - 1);
+            diagnostic = diagnostic.note(format!("in every iteration ({} = {start}..{last})", around.name));
+        }
         self.diagnostics.push(diagnostic);
         Err(Poison)
     }
 
-    /// Refuses what the language has and this version does not compile.
-    pub(super) fn unsupported<T>(&mut self, what: &str, span: Span) -> Checks<T> {
-        self.error("MDL0601", format!("this version of mlc does not compile {what}"), span, "found here")
+    /// Reports a word that is not known, with the nearest known one as an exact fix.
+    pub(super) fn unknown<T>(
+        &mut self,
+        code: &'static str,
+        message: String,
+        loc: Loc,
+        near: Option<&str>,
+        note: Option<&str>,
+    ) -> Checks<T> {
+        let mut diagnostic = Diagnostic::error(code, message, loc, "not found");
+        if let Some(near) = near {
+            diagnostic = rename(diagnostic.help(format!("did you mean `{near}`?")), self.text(loc), near, loc);
+        }
+        if let Some(note) = note {
+            diagnostic = diagnostic.note(note);
+        }
+        self.report(diagnostic)
     }
 
-    fn file(&mut self, file: &'t ast::File) {
-        for item in &file.items {
-            self.declare(item);
+    /// Counts work; refuses a model that would take forever.
+    pub(super) fn step(&mut self, loc: Loc) -> Checks<()> {
+        self.steps += 1;
+        if self.steps <= MOST_STEPS && self.graph.nodes.len() <= MOST_NODES {
+            return Ok(());
         }
-        let models: Vec<&ast::Model> = file
-            .items
-            .iter()
-            .filter_map(|item| match &item.kind {
-                ItemKind::Model(model) => Some(model),
-                _ => None,
-            })
-            .collect();
-        let wanted = self.options.model.as_deref();
-        let chosen = match wanted {
-            Some(name) => models.iter().copied().find(|model| &*model.name.name == name),
-            None => models.first().copied(),
-        };
-        match (chosen, models.len(), wanted) {
-            (Some(second), 2.., None) => {
-                let names: Vec<String> = models.iter().map(|m| format!("`{}`", m.name.name)).collect();
-                let message = format!("the file has several models: {}", names.join(", "));
-                let diagnostic = Diagnostic::error("MDL0209", message, self.loc(second.name.span), "the first of them");
-                let _: Checks<()> = self.report(diagnostic.help("choose one with --model NAME"));
-            }
-            (Some(model), ..) => self.model(model),
-            (None, _, Some(name)) => {
-                let span = models.first().map_or(Span::default(), |m| m.name.span);
-                let _: Checks<()> = self.error("MDL0209", format!("there is no model `{name}`"), span, "");
-            }
-            (None, ..) => {}
+        if self.steps == MOST_STEPS + 1 || !self.diagnostics.iter().any(|d| d.code == "MDL0217") {
+            let message =
+                format!("the model is too large: more than {MOST_NODES} operations once its blocks are in place");
+            let diagnostic = Diagnostic::error("MDL0217", message, loc, "the limit is passed here");
+            self.diagnostics.push(diagnostic.help("write repeated layers with `repeat`, which stays rolled"));
         }
+        self.steps = self.steps.max(MOST_STEPS + 2);
+        Err(Poison)
     }
 
-    fn declare(&mut self, item: &'t Item) {
-        match &item.kind {
-            ItemKind::Fn(function) => self.declare_function(function, true),
-            ItemKind::Block(function) => self.declare_function(function, false),
-            ItemKind::Const(constant) => {
-                let mut frame = self.globals.clone();
-                let value = self.expr(&mut frame, &constant.value);
-                self.globals.names.insert(constant.name.name.to_string(), value);
-            }
-            ItemKind::Dim(dim) => {
-                let mut frame = std::mem::take(&mut self.globals);
-                self.declare_dim(&mut frame, dim);
-                self.globals = frame;
-            }
-            ItemKind::Import(import) => drop(self.unsupported::<()>("imports", import.from.span)),
-            ItemKind::Model(_) | ItemKind::Profile(_) | ItemKind::Error(_) => {}
-        }
+    /// Adds a value.
+    pub(super) fn value(&mut self, ty: TensorType, name: Option<String>, loc: Loc) -> ValueId {
+        self.graph.values.push(Value { ty, name, loc })
     }
 
-    fn declare_function(&mut self, function: &'t ast::Func, pure: bool) {
-        let name: &Ident = &function.name;
-        if let Some((first, _)) = self.functions.get(&*name.name) {
-            let message = format!("`{}` is defined twice", name.name);
-            let diagnostic = Diagnostic::error("MDL0202", message, self.loc(name.span), "redefined here")
-                .label(self.loc(first.name.span), "first defined here")
-                .help("rename one");
-            self.diagnostics.push(diagnostic);
-            return;
-        }
-        self.functions.insert(&name.name, (function, pure));
+    /// Adds a node to the present block.
+    pub(super) fn push(
+        &mut self,
+        frame: &Frame,
+        kind: NodeKind,
+        inputs: Vec<ValueId>,
+        outputs: Vec<ValueId>,
+        loc: Loc,
+    ) {
+        let path = frame.path.show();
+        let node = self.graph.nodes.push(Node { kind, inputs, outputs, loc, path });
+        self.block.nodes.push(node);
     }
 
-    fn model(&mut self, model: &'t ast::Model) {
-        self.graph.name = model.name.name.to_string();
-        let mut frame = self.globals.clone();
-        for member in &model.members {
-            match &member.kind {
-                MemberKind::Const(constant) => {
-                    let value = self.expr(&mut frame, &constant.value);
-                    frame.names.insert(constant.name.name.to_string(), value);
-                }
-                MemberKind::Dim(dim) => self.declare_dim(&mut frame, dim),
-                MemberKind::Weights { from, at } => self.open_weights(from, at.as_ref()),
-                MemberKind::State { name, .. } => drop(self.unsupported::<()>("`state`", name.span)),
-                MemberKind::Entry(_) | MemberKind::Error(_) => {}
-            }
-        }
-        for member in &model.members {
-            if let MemberKind::Entry(entry) = &member.kind {
-                let docs: Vec<&str> = member.docs.iter().map(|line| line.value.trim()).collect();
-                self.entry(&frame, entry, docs.join("\n"));
-            }
-        }
-        self.graph.weights = Arc::new(std::mem::take(&mut self.keys.set));
+    /// Notes that a name is bound, so that it can be told when nothing uses it.
+    pub(super) fn introduces(&mut self, name: &str, what: &'static str, loc: Loc) {
+        let usage = || Usage { name: name.to_owned(), what, used: false };
+        self.uses.entry(loc).or_insert_with(usage);
     }
+}
+
+/// Adds the replacement of a word as an exact fix.
+pub(super) fn rename(diagnostic: Diagnostic, old: &str, new: &str, loc: Loc) -> Diagnostic {
+    let edits = vec![Edit { loc, text: new.into() }];
+    diagnostic.fix(format!("{old} → {new}"), edits, Applicability::Exact)
 }

@@ -1,150 +1,177 @@
-//! Entries and bodies: statements in order, and the result that was promised.
+//! Entries: arguments become inputs and sizes of the graph, and what is returned its outputs. Also `assert`.
 
-use super::elaborate::{Checks, Elaborator, Frame, Term};
-use crate::graph::{Entry, Input, Value, ValueId};
-use mlc_grammar::ast::{self, Pattern, Ret, Stmt, StmtKind, Type};
+use super::elaborate::Elaborator;
+use super::functions::{Takes, takes};
+use super::fused;
+use super::origin::Origin;
+use super::scope::Frame;
+use super::statics::is_comparison;
+use super::term::{Checks, Operand, Poison, Static, Term};
+use crate::diag::Diagnostic;
+use crate::graph::{Entry, GuardNode, Input, ValueId};
+use crate::types::Loc;
+use mlc_codegen::base::{Dim, SlotDef, Truth};
+use mlc_grammar::ast::{BinaryOp, Expr, ExprKind, Func, Link, Member, Ret};
+use std::collections::HashMap;
+use std::rc::Rc;
 
 impl<'t> Elaborator<'t> {
-    /// A callable of the model.
-    pub(super) fn entry(&mut self, model: &Frame, entry: &'t ast::Func, doc: String) {
-        let mut frame = model.clone();
-        let mut inputs = Vec::new();
-        for param in &entry.params {
-            let name = param.name.name.to_string();
-            let term = self.tensor_type(&mut frame, &param.ty).map(|ty| {
-                let loc = self.loc(param.name.span);
-                let value = self.graph.values.push(Value { ty, name: Some(name.clone()), loc });
-                inputs.push(Input { name: name.clone(), value });
-                Term::Value(value)
+    /// Elaborates an entry of the model whose names are in `around`.
+    pub(super) fn entry(&mut self, around: &Frame, func: &'t Func, member: &'t Member) {
+        let mut frame = around.clone();
+        frame.scopes.push(HashMap::new());
+        let facts = self.graph.facts.len();
+        let names = self.external_names(&frame, func, &member.attrs);
+        let pushed = self.enter_attributes(&frame, &member.attrs);
+        let (mut inputs, mut sizes) = (vec![], vec![]);
+        for param in &func.params {
+            let loc = self.loc(&frame, param.name.span);
+            let name = &*param.name.name;
+            if frame.scopes.last().is_some_and(|scope| scope.contains_key(name)) {
+                let message = format!("`{name}` is an argument twice");
+                let _: Checks<()> = self.error("MDL0202", message, loc, "the second time");
+            }
+            self.introduces(name, "argument", loc);
+            if takes(func, param) == Takes::Size {
+                let slot = self.size_argument(name, self.loc(&frame, param.span));
+                let from = self.slot_origins.get(&slot).cloned().flatten();
+                frame.bind(name, Ok(Term::Static(Static::Dim(Dim::slot(slot), from))), loc);
+                sizes.push((names.get(name).cloned().unwrap_or_else(|| name.to_owned()), slot));
+                continue;
+            }
+            let term = self.tensor_type(&frame, &param.ty).map(|typed| {
+                let value = self.value(typed.ty, Some(name.to_owned()), loc);
+                let external = names.get(name).cloned().unwrap_or_else(|| name.to_owned());
+                inputs.push(Input { name: external, value });
+                Term::Tensor(Operand { value, from: typed.from.into(), name: Some(Rc::new((name.to_owned(), loc))) })
             });
-            frame.names.insert(name, term);
+            frame.bind(name, term, loc);
         }
-        let result = self.body(&mut frame, entry);
+        let result = self.body(&mut frame, func);
+        self.leave_attributes(pushed);
+        self.writes.clear();
         let (body, guards) = (std::mem::take(&mut self.block), std::mem::take(&mut self.guards));
+        self.keep_own_facts(facts, &sizes);
         let Ok(result) = result else { return };
-        let outputs = match (&entry.ret, result) {
-            (Ret::Type(_), Term::Value(value)) => vec![("out".to_owned(), value)],
-            (Ret::Named(fields), Term::Value(value)) => vec![(fields[0].name.name.to_string(), value)],
-            (ret, Term::Tuple(terms)) => {
-                let name = |i: usize| match ret {
-                    Ret::Named(fields) => fields[i].name.name.to_string(),
-                    Ret::Type(_) => format!("out{i}"),
-                };
-                let value = |(i, term): (usize, &Term)| match term {
-                    Term::Value(value) => Some((name(i), *value)),
-                    _ => None,
-                };
-                terms.iter().enumerate().filter_map(value).collect()
+        let outputs = outputs(func, result, &names);
+        let values: Vec<ValueId> = outputs.iter().map(|(_, value)| *value).collect();
+        fused::name_results(&mut self.graph, &body, &values);
+        let docs: Vec<&str> = member.docs.iter().map(|line| line.value.trim()).collect();
+        let name = names.get("").cloned().unwrap_or_else(|| func.name.name.to_string());
+        let loc = self.loc(&frame, func.name.span);
+        self.graph.entries.push(Entry { name, doc: docs.join("\n"), inputs, sizes, guards, body, outputs, loc });
+    }
+
+    fn size_argument(&mut self, name: &str, loc: Loc) -> mlc_codegen::base::Slot {
+        let pinned = self.options.dims.iter().rev().find(|(own, _)| own == name).map(|(_, value)| *value);
+        if pinned.is_some() {
+            self.pinned.insert(name.to_owned());
+        }
+        let (lo, hi) = pinned.map_or((0, i64::MAX), |value| (value, value));
+        let slot = self.graph.slots.add(SlotDef::Given { name: name.into(), lo, hi, size: true });
+        let bound = if pinned.is_some() { "is pinned by -D" } else { "has no upper bound" };
+        self.slot_origins.insert(slot, Origin::new(loc, format!("`{name}: size` {bound}")));
+        slot
+    }
+
+    /// What an entry asserts of the model's dims need not hold in another one: only facts on its own sizes stay.
+    fn keep_own_facts(&mut self, before: usize, sizes: &[(String, mlc_codegen::base::Slot)]) {
+        let own = |fact: &Dim| fact.slots().any(|slot| sizes.iter().any(|(_, size)| *size == slot));
+        let kept: Vec<Dim> = self.graph.facts.drain(before..).filter(own).collect();
+        self.graph.facts.extend(kept);
+    }
+
+    /// `assert a <= b`: checked at call entry, and a fact from here on.
+    pub(super) fn assert(&mut self, frame: &Frame, expr: &Expr) -> Checks<()> {
+        let loc = self.loc(frame, expr.span);
+        if let ExprKind::Chain(first, links) = &expr.kind {
+            if links.iter().all(|link| link.op == BinaryOp::And) {
+                let all: Vec<Checks<()>> = [&**first]
+                    .into_iter()
+                    .chain(links.iter().map(|link| &link.operand))
+                    .map(|e| self.assert(frame, e))
+                    .collect();
+                return all.into_iter().collect();
             }
-            (_, Term::Static(_)) => vec![],
+            if let [link] = links.as_slice()
+                && is_comparison(link.op)
+            {
+                return self.assert_comparison(frame, (first, link), loc);
+            }
+        }
+        match self.expr(frame, expr)? {
+            Term::Static(value) => match value.plain() {
+                Static::Bool(true) | Static::Unknown => Ok(()),
+                Static::Bool(false) => self.error("MDL0313", "this assertion never holds", loc, "it is false"),
+                other => self.error("MDL0306", "an assertion is a bool", loc, format!("this is {}", other.kind())),
+            },
+            other => self.not_of_sizes(loc, other.kind()),
+        }
+    }
+
+    fn not_of_sizes<T>(&mut self, loc: Loc, kind: &str) -> Checks<T> {
+        let diagnostic =
+            Diagnostic::error("MDL0205", "an assertion is about dims and sizes", loc, format!("this is {kind}"));
+        self.report(diagnostic.note("it is checked when an entry is called, before anything is computed"))
+    }
+
+    fn assert_comparison(&mut self, frame: &Frame, (first, link): (&Expr, &Link), loc: Loc) -> Checks<()> {
+        let (a, b) = (self.expr(frame, first), self.expr(frame, &link.operand));
+        let (a, b) = match (a?, b?) {
+            (Term::Static(a), Term::Static(b)) => (a, b),
+            (Term::Static(_), other) | (other, _) => return self.not_of_sizes(loc, other.kind()),
         };
-        let loc = self.loc(entry.name.span);
-        let name = entry.name.name.to_string();
-        self.graph.entries.push(Entry { name, doc, inputs, sizes: vec![], guards, body, outputs, loc });
-    }
-
-    /// The statements of a body; gives what it returns, of the type that it promises.
-    pub(super) fn body(&mut self, frame: &mut Frame, function: &'t ast::Func) -> Checks<Term> {
-        for stmt in &function.body.stmts {
-            if let StmtKind::Return(value) = &stmt.kind {
-                let term = self.expr(frame, value)?;
-                return self.promised(frame, function, term, value);
-            }
-            self.statement(frame, stmt);
-        }
-        let message = format!("`{}` returns nothing", function.name.name);
-        self.error("MDL0215", message, function.name.span, "a body ends with `return`")
-    }
-
-    fn statement(&mut self, frame: &mut Frame, stmt: &'t Stmt) {
-        match &stmt.kind {
-            StmtKind::Let { pattern, ty, value } => {
-                let term = self.expr(frame, value).and_then(|term| self.annotated(frame, ty.as_ref(), term, value));
-                self.bind_pattern(frame, pattern, term);
-            }
-            StmtKind::Weight { name, ty, from, default } => {
-                let term = self.weight(frame, name, ty, from, default.as_ref());
-                frame.names.insert(name.name.to_string(), term);
-            }
-            StmtKind::Const(constant) => {
-                let value = self.expr(frame, &constant.value);
-                frame.names.insert(constant.name.name.to_string(), value);
-            }
-            StmtKind::Dim(dim) => self.declare_dim(frame, dim),
-            StmtKind::Error(names) => {
-                for name in names {
-                    frame.names.insert(name.name.to_string(), Err(super::elaborate::Poison));
+        match self.static_binary(link.op, &a, &b, loc)? {
+            Some(value) => match value.plain() {
+                Static::Bool(false) => {
+                    let label = "it is false for every size that is allowed";
+                    return self.error("MDL0313", "this assertion never holds", loc, label);
                 }
-            }
-            StmtKind::Set { .. } => drop(self.unsupported::<()>("`set`", stmt.span)),
-            StmtKind::Repeat { .. } => drop(self.unsupported::<()>("`repeat`", stmt.span)),
-            StmtKind::Fused { .. } => drop(self.unsupported::<()>("`fused`", stmt.span)),
-            StmtKind::Assert(_) => drop(self.unsupported::<()>("`assert`", stmt.span)),
-            StmtKind::Return(_) => {}
+                _ => return Ok(()),
+            },
+            None => {}
         }
-    }
-
-    fn annotated(&mut self, frame: &mut Frame, ty: Option<&Type>, term: Term, value: &ast::Expr) -> Checks<Term> {
-        let Some(ty) = ty else { return Ok(term) };
-        let wanted = self.tensor_type(frame, ty)?;
-        let tensor = self.tensor(frame, &term, Some(wanted.dtype), value.span)?;
-        let found = self.graph.ty(tensor).clone();
-        self.require_type(&wanted, &found, value.span, "the declared type", "MDL0308")?;
-        Ok(Term::Value(tensor))
-    }
-
-    fn bind_pattern(&mut self, frame: &mut Frame, pattern: &Pattern, term: Checks<Term>) {
-        match pattern {
-            Pattern::Name(name) => {
-                if let Ok(Term::Value(value)) = &term {
-                    let known = &mut self.graph.values[*value].name;
-                    known.get_or_insert_with(|| name.name.to_string());
-                }
-                frame.names.insert(name.name.to_string(), term);
+        let (Some(a), Some(b)) = (a.as_dim(), b.as_dim()) else { return self.not_of_sizes(loc, "not of sizes") };
+        let facts: Vec<Dim> = match link.op {
+            BinaryOp::Le => vec![b.clone() - a],
+            BinaryOp::Lt => vec![b.clone() - a - 1],
+            BinaryOp::Ge => vec![a.clone() - b],
+            BinaryOp::Gt => vec![a.clone() - b - 1],
+            BinaryOp::Eq => vec![a.clone() - b, b.clone() - a],
+            _ => {
+                let diagnostic = Diagnostic::error("MDL0205", "`!=` cannot be asserted", loc, "not a range of sizes");
+                return self.report(diagnostic.help("use <, <=, ==, >= or >"));
             }
-            Pattern::Tuple(names) => {
-                let terms = match term {
-                    Ok(Term::Tuple(terms)) if terms.len() == names.len() => terms.into_iter().map(Ok).collect(),
-                    Ok(_) => {
-                        let span = names.first().map_or(ast::Span::default(), |n| n.span);
-                        let message = format!("{} names for another number of values", names.len());
-                        vec![self.error("MDL0216", message, span, "bound here"); names.len()]
-                    }
-                    Err(poison) => vec![Err(poison); names.len()],
-                };
-                for (name, term) in names.iter().zip(terms) {
-                    frame.names.insert(name.name.to_string(), term);
-                }
-            }
-        }
-    }
-
-    /// Compares what is returned with what is promised.
-    fn promised(&mut self, frame: &mut Frame, function: &ast::Func, term: Term, value: &ast::Expr) -> Checks<Term> {
-        let types: Vec<&Type> = match &function.ret {
-            Ret::Type(ty) => vec![ty],
-            Ret::Named(fields) => fields.iter().map(|field| &field.ty).collect(),
         };
-        let terms = match term {
-            Term::Tuple(terms) => terms,
-            one => vec![one],
-        };
-        if terms.len() != types.len() {
-            let message = format!("`{}` promises {} results, found {}", function.name.name, types.len(), terms.len());
-            return self.error("MDL0308", message, value.span, "returned here");
+        if self.unroll.is_some() {
+            return Err(Poison);
         }
-        let mut values: Vec<ValueId> = Vec::new();
-        for (ty, term) in types.into_iter().zip(&terms) {
-            let wanted = self.tensor_type(frame, ty)?;
-            let tensor = self.tensor(frame, term, Some(wanted.dtype), value.span)?;
-            let found = self.graph.ty(tensor).clone();
-            let what = format!("the result of `{}`", function.name.name);
-            self.require_type(&wanted, &found, value.span, &what, "MDL0308")?;
-            values.push(tensor);
+        let message = format!("it does not hold that {}", self.text(loc).trim());
+        let exactly_zero = link.op == BinaryOp::Eq;
+        for dim in facts.iter().take(1) {
+            if self.at_most(&Dim::from(0), dim) != Truth::Yes || exactly_zero {
+                let guard = GuardNode { at_least_zero: dim.clone(), exactly_zero, message: message.clone(), loc };
+                self.guards.push(guard);
+            }
         }
-        Ok(match values.as_slice() {
-            [one] => Term::Value(*one),
-            many => Term::Tuple(many.iter().map(|value| Term::Value(*value)).collect()),
-        })
+        self.graph.facts.extend(facts);
+        Ok(())
     }
+}
+
+/// The results of an entry by name: `out` where it has none.
+fn outputs(func: &Func, result: Term, names: &HashMap<String, String>) -> Vec<(String, ValueId)> {
+    let terms = match result {
+        Term::Tuple(terms) => terms,
+        one => vec![one],
+    };
+    let name = |i: usize| match &func.ret {
+        Ret::Named(fields) => fields[i].name.name.to_string(),
+        Ret::Type(_) => "out".to_owned(),
+    };
+    let value = |(i, term): (usize, Term)| match term {
+        Term::Tensor(operand) => Some((names.get(&name(i)).cloned().unwrap_or_else(|| name(i)), operand.value)),
+        _ => None,
+    };
+    terms.into_iter().enumerate().filter_map(value).collect()
 }

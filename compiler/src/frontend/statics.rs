@@ -1,162 +1,178 @@
-//! What is known at compile time: dims, numbers, words; and declarations of dims.
+//! Arithmetic on what is known at compile time. Integers are dims, so that symbolic ones need no second language.
 
-use super::elaborate::{Checks, Elaborator, Frame, Poison, Term};
-use mlc_codegen::base::{DType, Dim, SlotDef};
-use mlc_grammar::ast::{self, BinaryOp, DimKind, Expr, Span};
-
-/// A compile-time value.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) enum Static {
-    /// An integer, a dim or a size.
-    Dim(Dim),
-    /// A float.
-    Float(f64),
-    /// A bool.
-    Bool(bool),
-    /// Quoted text.
-    Text(String),
-    /// An element type.
-    DType(DType),
-    /// A list of them.
-    List(Vec<Static>),
-    /// `none`.
-    None,
-}
-
-impl Static {
-    /// What messages call it.
-    pub(super) fn kind(&self) -> &'static str {
-        match self {
-            Static::Dim(_) => "an integer",
-            Static::Float(_) => "a float",
-            Static::Bool(_) => "a bool",
-            Static::Text(_) => "text",
-            Static::DType(_) => "an element type",
-            Static::List(_) => "a list",
-            Static::None => "`none`",
-        }
-    }
-}
+use super::elaborate::Elaborator;
+use super::term::{Checks, Poison, Static};
+use crate::types::Loc;
+use mlc_codegen::base::{DType, Dim, Scalar, Truth};
+use mlc_grammar::ast::BinaryOp;
 
 impl Elaborator<'_> {
-    /// A dim expression of a type or a declaration.
-    pub(super) fn dim(&mut self, frame: &mut Frame, expr: &Expr) -> Checks<Dim> {
-        if let Some(name) = expr.as_name()
-            && !frame.names.contains_key(name)
-            && name.parse::<DType>().is_err()
-        {
-            let near = super::calls::nearest(name, frame.names.keys().map(String::as_str));
-            let diagnostic = crate::diag::Diagnostic::error(
-                "MDL0210",
-                format!("`{name}` is not a dimension"),
-                self.loc(expr.span),
-                "nothing of this name is in scope",
-            );
-            let diagnostic = diagnostic.help(format!("declare it: dim {name} in 1..=1024"));
-            return self.report(match near {
-                Some(near) => diagnostic.note(format!("did you mean `{near}`?")),
-                None => diagnostic,
-            });
+    /// `a op b` of two numbers; `None` where only a run can tell, as for `batch < 8`.
+    pub(super) fn static_binary(&mut self, op: BinaryOp, a: &Static, b: &Static, loc: Loc) -> Checks<Option<Static>> {
+        if a.unknown() || b.unknown() {
+            return Ok(Some(Static::Unknown));
         }
-        match self.expr(frame, expr)? {
-            Term::Static(Static::Dim(dim)) => Ok(dim),
-            _ => self.error("MDL0205", "a dim must be known at compile time", expr.span, "this is no dim"),
-        }
-    }
-
-    /// `dim d`, `dim d = …`, `dim d in a..=b`.
-    pub(super) fn declare_dim(&mut self, frame: &mut Frame, dim: &ast::Dim) {
-        let name = dim.name.name.to_string();
-        let bound = match &dim.kind {
-            DimKind::Free => Ok((0, i64::MAX)),
-            DimKind::Range(lo, hi) => self.range(frame, lo, hi, dim.name.span),
-            DimKind::Is(expr) => {
-                let value = self.dim(frame, expr).and_then(|value| self.whole(frame, expr, value));
-                frame.names.insert(name, value.map(|dim| Term::Static(Static::Dim(dim))));
-                return;
-            }
-        };
-        let term = bound.map(|(lo, hi)| {
-            let slot = self.graph.slots.add(SlotDef::Given { name: name.clone(), lo, hi, size: false });
-            Term::Static(Static::Dim(Dim::slot(slot)))
-        });
-        frame.names.insert(name, term);
-    }
-
-    fn range(&mut self, frame: &mut Frame, lo: &Expr, hi: &Expr, span: Span) -> Checks<(i64, i64)> {
-        let (least, most) = (self.dim(frame, lo)?, self.dim(frame, hi)?);
-        match (least.as_constant(), most.as_constant()) {
-            (Some(lo), Some(hi)) if (0..=hi).contains(&lo) => Ok((lo, hi)),
-            (Some(lo), Some(hi)) => {
-                self.error("MDL0211", format!("{lo}..={hi} is no range of sizes"), span, "declared here")
-            }
-            _ => self.error("MDL0205", "the range of a dim must be two integers", span, "declared here"),
-        }
-    }
-
-    /// A whole `dim d = a / b` of static sizes must leave no remainder.
-    fn whole(&mut self, frame: &mut Frame, expr: &Expr, value: Dim) -> Checks<Dim> {
-        let ast::ExprKind::Chain(first, links) = &expr.kind else { return Ok(value) };
-        let [ast::Link { op: BinaryOp::Div, operand, .. }] = links.as_slice() else { return Ok(value) };
-        let (a, b) = (self.dim(frame, first)?, self.dim(frame, operand)?);
-        match (a.as_constant(), b.as_constant()) {
-            (Some(a), Some(b)) if b != 0 && a % b != 0 => {
-                self.error("MDL0304", format!("{a} is not divisible by {b}"), expr.span, "this division leaves a rest")
-            }
-            _ => Ok(value),
-        }
-    }
-
-    /// Arithmetic on compile-time numbers.
-    pub(super) fn static_binary(&mut self, op: BinaryOp, a: &Static, b: &Static, span: Span) -> Checks<Static> {
-        let as_float = |s: &Static| match s {
-            Static::Float(value) => Some(*value),
-            Static::Dim(dim) => dim.as_constant().map(|v| v as f64),
-            _ => None,
-        };
-        let result = match (a, b) {
-            (Static::Dim(x), Static::Dim(y)) => self.dim_binary(op, x, y),
-            (Static::Bool(x), Static::Bool(y)) => match op {
-                BinaryOp::And => Some(Static::Bool(*x && *y)),
-                BinaryOp::Or => Some(Static::Bool(*x || *y)),
-                BinaryOp::Eq => Some(Static::Bool(x == y)),
-                BinaryOp::Ne => Some(Static::Bool(x != y)),
-                _ => None,
+        let (strong, comparison) = (self.common_type(a, b, loc)?, is_comparison(op));
+        let result = match (a.plain(), b.plain()) {
+            (Static::Dim(x, _), Static::Dim(y, _)) => match self.dim_binary(op, &x.clone(), &y.clone(), loc)? {
+                Some(value) => Some(value),
+                None => return Ok(None),
             },
-            _ => match (as_float(a), as_float(b)) {
+            (Static::Bool(x), Static::Bool(y)) => bool_binary(op, *x, *y),
+            (Static::Text(x), Static::Text(y)) => equality(op, x == y),
+            (Static::DType(x), Static::DType(y)) => equality(op, x == y),
+            (x, y) => match (x.as_f64(), y.as_f64()) {
                 (Some(x), Some(y)) => float_binary(op, x, y),
+                _ if is_number(x) && is_number(y) => return Ok(None),
                 _ => None,
             },
         };
-        match result {
-            Some(Static::Dim(dim)) if dim.overflowed() => {
-                self.error("MDL0212", "this size does not fit in 64 bits", span, "computed here")
-            }
-            Some(value) => Ok(value),
-            None => {
+        match (result, strong) {
+            (Some(value), Some(dtype)) if !comparison => Ok(Some(Static::Typed(Box::new(value), dtype))),
+            (Some(value), _) => Ok(Some(value)),
+            (None, _) => {
                 let message = format!("`{}` does not take {} and {}", op.text(), a.kind(), b.kind());
-                self.error("MDL0205", message, span, "both are known at compile time")
+                self.error("MDL0205", message, loc, "both are known at compile time")
             }
         }
     }
 
-    fn dim_binary(&mut self, op: BinaryOp, x: &Dim, y: &Dim) -> Option<Static> {
-        let compare = |holds: fn(i64, i64) -> bool| Some(Static::Bool(holds(x.as_constant()?, y.as_constant()?)));
-        match op {
-            BinaryOp::Add => Some(Static::Dim(x.clone() + y)),
-            BinaryOp::Sub => Some(Static::Dim(x.clone() - y)),
-            BinaryOp::Mul => Some(Static::Dim(x.clone() * y)),
-            BinaryOp::Div if y.as_constant() == Some(0) => None,
-            BinaryOp::Div => Some(Static::Dim(self.graph.slots.floor_div(x, y))),
-            BinaryOp::Eq if x == y => Some(Static::Bool(true)),
-            BinaryOp::Eq => compare(|x, y| x == y),
-            BinaryOp::Ne => compare(|x, y| x != y),
-            BinaryOp::Lt => compare(|x, y| x < y),
-            BinaryOp::Le => compare(|x, y| x <= y),
-            BinaryOp::Gt => compare(|x, y| x > y),
-            BinaryOp::Ge => compare(|x, y| x >= y),
-            BinaryOp::And | BinaryOp::Or | BinaryOp::MatMul => None,
+    fn common_type(&mut self, a: &Static, b: &Static, loc: Loc) -> Checks<Option<DType>> {
+        match (a.strong(), b.strong()) {
+            (Some(x), Some(y)) if x != y => {
+                self.error("MDL0306", format!("expected {x}, found {y}"), loc, "two constants of different types")
+            }
+            (x, y) => Ok(x.or(y)),
         }
+    }
+
+    fn dim_binary(&mut self, op: BinaryOp, x: &Dim, y: &Dim, loc: Loc) -> Checks<Option<Static>> {
+        let dim = match op {
+            BinaryOp::Add => x.clone() + y,
+            BinaryOp::Sub => x.clone() - y,
+            BinaryOp::Mul => x.clone() * y,
+            BinaryOp::Div if y.as_constant() == Some(0) => {
+                return self.error("MDL0311", "a size is divided by zero", loc, "this is 0");
+            }
+            BinaryOp::Div => self.graph.slots.floor_div(x, y),
+            BinaryOp::And | BinaryOp::Or | BinaryOp::MatMul => {
+                let message = format!("`{}` does not take two integers", op.text());
+                return self.error("MDL0205", message, loc, "both are known at compile time");
+            }
+            comparison => return self.dim_compare(comparison, x, y),
+        };
+        match dim.overflowed() {
+            true => self.error("MDL0311", "this size does not fit in 64 bits", loc, "computed here"),
+            false => Ok(Some(Static::dim(dim))),
+        }
+    }
+
+    fn dim_compare(&mut self, op: BinaryOp, x: &Dim, y: &Dim) -> Checks<Option<Static>> {
+        let one = Dim::from(1);
+        let (truth, negated) = match op {
+            BinaryOp::Eq => (self.equal_dims(x, y), false),
+            BinaryOp::Ne => (self.equal_dims(x, y), true),
+            BinaryOp::Le => (self.at_most(x, y), false),
+            BinaryOp::Gt => (self.at_most(x, y), true),
+            BinaryOp::Lt => (self.at_most(&(x.clone() + &one), y), false),
+            _ => (self.at_most(&(x.clone() + &one), y), true),
+        };
+        match truth {
+            Truth::Yes => Ok(Some(Static::Bool(!negated))),
+            Truth::No => Ok(Some(Static::Bool(negated))),
+            Truth::Unknown if self.standalone => Ok(Some(Static::Unknown)),
+            Truth::Unknown => {
+                self.known_integer(&(x.clone() - y))?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether two dims are equal in value; two symbols of overlapping ranges may be.
+    fn equal_dims(&self, x: &Dim, y: &Dim) -> Truth {
+        if x == y {
+            return Truth::Yes;
+        }
+        match self.graph.slots.range(&(x.clone() - y)) {
+            Some(range) if range.lo > 0 || range.hi < 0 => Truth::No,
+            _ => Truth::Unknown,
+        }
+    }
+
+    /// Whether `x <= y`, by ranges and by what asserts promise.
+    pub(super) fn at_most(&mut self, x: &Dim, y: &Dim) -> Truth {
+        let facts = std::mem::take(&mut self.graph.facts);
+        let cx = crate::ops::Infer::new(&mut self.graph.slots, &facts);
+        let truth = cx.not_negative(&(y.clone() - x));
+        self.graph.facts = facts;
+        truth
+    }
+
+    /// Where a number must be known and depends on the index of a rolled loop, asks for that loop to be unrolled.
+    pub(super) fn known_integer(&mut self, dim: &Dim) -> Checks<()> {
+        let counts = |l: &super::elaborate::Loop| l.trips.is_some() && dim.slots().any(|slot| slot == l.counter);
+        match self.loops.iter().position(counts) {
+            Some(outermost) if !self.standalone => {
+                self.unroll = Some(self.unroll.map_or(outermost, |u| u.min(outermost)));
+                Err(Poison)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A number as an element of a dtype; `None` where the value is no number. A number that does not fit is an error.
+    pub(super) fn number_of(&mut self, value: &Static, dtype: DType, loc: Loc) -> Checks<Option<Scalar>> {
+        let fits = match value.plain() {
+            Static::Float(v) if dtype.is_float() => return Ok(Some(Scalar::F64(*v))),
+            Static::Float(v) if dtype.is_integer() => v.fract() == 0.0 && in_range(*v as i64, dtype) && v.abs() < 9e18,
+            Static::Dim(dim, _) => match dim.as_constant() {
+                Some(v) if dtype.is_float() => return Ok(Some(Scalar::F64(v as f64))),
+                Some(v) => dtype.is_integer() && in_range(v, dtype),
+                None => return Ok(None),
+            },
+            Static::Float(_) => false,
+            Static::Bool(v) if dtype == DType::Bool => return Ok(Some(Scalar::Bool(*v))),
+            _ => return Ok(None),
+        };
+        let shown = value.as_f64().unwrap_or(0.0);
+        match (fits, value.plain()) {
+            (true, Static::Dim(dim, _)) => Ok(dim.as_constant().map(Scalar::I64)),
+            (true, _) => Ok(Some(Scalar::I64(shown as i64))),
+            (false, _) => {
+                let message = format!("{shown} does not fit in {dtype}");
+                self.error("MDL0306", message, loc, format!("{dtype} is needed here"))
+            }
+        }
+    }
+}
+
+fn in_range(value: i64, dtype: DType) -> bool {
+    dtype.integer_range().is_some_and(|(lo, hi)| (lo..=hi).contains(&value))
+}
+
+fn is_number(value: &Static) -> bool {
+    matches!(value, Static::Dim(..) | Static::Float(_))
+}
+
+/// Whether an operator answers with a bool.
+pub(super) fn is_comparison(op: BinaryOp) -> bool {
+    use BinaryOp::{Eq, Ge, Gt, Le, Lt, Ne};
+    matches!(op, Eq | Ne | Lt | Le | Gt | Ge)
+}
+
+fn equality(op: BinaryOp, equal: bool) -> Option<Static> {
+    match op {
+        BinaryOp::Eq => Some(Static::Bool(equal)),
+        BinaryOp::Ne => Some(Static::Bool(!equal)),
+        _ => None,
+    }
+}
+
+fn bool_binary(op: BinaryOp, x: bool, y: bool) -> Option<Static> {
+    match op {
+        BinaryOp::And => Some(Static::Bool(x && y)),
+        BinaryOp::Or => Some(Static::Bool(x || y)),
+        other => equality(other, x == y),
     }
 }
 
@@ -174,9 +190,4 @@ fn float_binary(op: BinaryOp, x: f64, y: f64) -> Option<Static> {
         BinaryOp::Ge => Static::Bool(x >= y),
         BinaryOp::And | BinaryOp::Or | BinaryOp::MatMul => return None,
     })
-}
-
-/// A name that failed before stays silent.
-pub(super) fn known(term: Option<&Result<Term, Poison>>) -> Option<Checks<Term>> {
-    term.cloned()
 }

@@ -1,191 +1,297 @@
-//! Weights: keys from paths, files by their headers, constants of the graph.
+//! Weights: declarations become constants of the graph, inside a rolled `repeat` families of them.
 
-use super::elaborate::{Checks, Elaborator, Frame, Term};
-use super::statics::Static;
+use super::elaborate::Elaborator;
+use super::keys::KeyPath;
+use super::scope::Frame;
+use super::suggest::Missing;
+use super::term::{Checks, Operand, Poison, Static, Term};
+use super::typing::Typed;
+use super::weight_files::Statement;
 use crate::diag::Diagnostic;
 use crate::graph::{Constant, ConstantData, ConstantId, NodeKind};
-use crate::types::TensorType;
-use mlc_codegen::base::{Scalar, Storage};
-use mlc_grammar::ast::{Expr, Ident, Span, Text, Type};
+use crate::types::{Loc, TensorType};
+use mlc_codegen::base::{DType, Scalar, Slot, Storage};
+use mlc_grammar::ast::{Expr, Ident, Text, Type};
 use mlc_runtime::tensor::Tensor;
-use mlc_runtime::weights::{WeightFile, WeightSet};
-use std::collections::HashMap;
-use std::path::{Component, Path};
+use mlc_runtime::weights::WeightSet;
+use std::collections::{HashMap, HashSet};
+
+/// No default weight, and no random one, is larger.
+const MOST_BYTES: i64 = 4 << 30;
 
 /// The files of a model, and the constants that its keys have become.
 #[derive(Debug, Default)]
-pub(super) struct WeightKeys {
+pub(super) struct Weights {
     pub(super) set: WeightSet,
-    known: HashMap<String, ConstantId>,
-    /// A file was not opened: what it would hold is not known.
-    unknown: bool,
-    /// The text has no syntax error, so that what it says of weights can be believed.
-    believed: bool,
+    pub(super) statements: Vec<Statement>,
+    /// A file could not be opened: what it would hold is not known.
+    pub(super) unread: bool,
+    pub(super) missing: Vec<Missing>,
+    pub(super) used: HashSet<String>,
+    /// The first weight that is kept narrower than it is read, and how many are.
+    pub(super) narrower: Option<(String, Storage, Loc, usize)>,
+    known: HashMap<String, (ConstantId, Loc)>,
 }
 
-impl WeightKeys {
-    /// No files yet.
-    pub(super) fn new(believed: bool) -> Self {
-        WeightKeys { believed, ..WeightKeys::default() }
-    }
+/// A `weight` statement.
+#[derive(Clone, Copy)]
+pub(super) struct Declared<'t> {
+    pub(super) name: &'t Ident,
+    pub(super) ty: &'t Type,
+    pub(super) from: &'t Text,
+    pub(super) default: Option<&'t Expr>,
 }
 
-impl Elaborator<'_> {
-    /// `weights from "file" at "prefix"`.
-    pub(super) fn open_weights(&mut self, from: &Text, at: Option<&Text>) {
-        if !self.keys.believed {
-            self.keys.unknown = true;
-            return;
-        }
-        let prefix = at.map_or("", |text| &text.value);
-        let path = Path::new(&*from.value);
-        let inside = path.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir));
-        let own = self.options.folder.as_ref().filter(|_| inside).map(|folder| folder.join(path));
-        let Some(path) = self.options.weights.clone().or(own) else {
-            self.keys.unknown = true;
-            let message = format!("the weights path `{}` leaves the model's folder", from.value);
-            let diagnostic = Diagnostic::error("MDL0405", message, self.loc(from.span), "not opened");
-            let help = "keep weights beside the model, or name the file on the command line: --weights PATH";
-            self.diagnostics.push(diagnostic.help(help));
-            return;
-        };
-        match WeightFile::open(&path) {
-            Ok(file) => self.keys.set.add(file, prefix),
-            Err(error) => {
-                self.keys.unknown = true;
-                let (loc, message) = (self.loc(from.span), error.to_string());
-                let diagnostic = match self.options.without_weights {
-                    true => Diagnostic::warning("MDL0403", message, loc, "weights were not checked"),
-                    false => Diagnostic::error("MDL0403", message, loc, "needed to build"),
-                };
-                self.diagnostics.push(diagnostic);
-            }
-        }
-    }
+/// What is looked up for one key.
+struct Wanted<'a> {
+    ty: &'a TensorType,
+    typed: &'a Typed,
+    loc: Loc,
+    path: &'a KeyPath,
+    default: Option<&'a (Static, Loc)>,
+}
 
+impl<'t> Elaborator<'t> {
     /// `weight name: type from "leaf" else default`.
-    pub(super) fn weight(
-        &mut self,
-        frame: &mut Frame,
-        name: &Ident,
-        ty: &Type,
-        from: &Text,
-        default: Option<&Expr>,
-    ) -> Checks<Term> {
+    pub(super) fn weight(&mut self, frame: &Frame, declared: Declared<'t>) -> Checks<Term> {
+        let loc = self.loc(frame, declared.name.span);
+        let default = declared.default.map(|expr| (self.expr(frame, expr), self.loc(frame, expr.span)));
         if frame.pure {
-            return self.error("MDL0213", "a function owns no weights", name.span, "only blocks and entries do");
+            return self.error("MDL0213", "a function owns no weights", loc, "only blocks and entries do");
         }
-        let ty = self.tensor_type(frame, ty)?;
-        if ty.shape().is_none() {
-            let shown = ty.show(&self.graph.slots);
-            return self.error("MDL0406", format!("a weight has static dims; this is {shown}"), name.span, "");
+        let typed = self.tensor_type(frame, declared.ty)?;
+        let segment = self.segment(frame, declared.from)?;
+        let path = frame.path.join(segment);
+        let operand = |value| Operand { value, from: typed.from.clone().into(), name: None };
+        if self.standalone {
+            let value = self.value(typed.ty.clone(), Some(declared.name.name.to_string()), loc);
+            self.push(frame, NodeKind::Constant { members: vec![], counter: None }, vec![], vec![value], loc);
+            return Ok(Term::Tensor(operand(value)));
         }
-        let key = match from.value.strip_prefix('/') {
-            Some(absolute) => absolute.to_owned(),
-            None => frame.path.iter().map(String::as_str).chain([&*from.value]).collect::<Vec<_>>().join("."),
+        self.require_static_dims(&typed, loc, declared.ty, frame)?;
+        let (keys, counter) = self.keys(&path)?;
+        let default = match default {
+            None => None,
+            Some((Ok(Term::Static(value)), at)) => Some((value, at)),
+            Some((Ok(other), at)) => return self.computed_default(frame, &keys, other, &typed, at, loc),
+            Some((Err(poison), _)) => return Err(poison),
         };
-        let constant = match self.keys.known.get(&key) {
-            Some(constant) => *constant,
-            None => self.find(frame, &key, &ty, from.span, default)?,
-        };
-        let declared = self.graph.constants[constant].ty.clone();
-        self.require_type(&declared, &ty, name.span, &format!("weight `{key}`"), "MDL0402")?;
-        let loc = self.loc(name.span);
-        let value = self.graph.values.push(crate::graph::Value { ty, name: Some(name.name.to_string()), loc });
-        let kind = NodeKind::Constant { members: vec![constant], counter: None };
-        self.push(kind, vec![], vec![value], name.span, frame);
-        Ok(Term::Value(value))
+        let from = self.loc(frame, declared.from.span);
+        let wanted = Wanted { ty: &typed.ty, typed: &typed, loc: from, path: &path, default: default.as_ref() };
+        let members: Vec<ConstantId> = keys.iter().map(|key| self.constant(key, &wanted)).collect::<Checks<_>>()?;
+        let value = self.value(typed.ty.clone(), Some(declared.name.name.to_string()), loc);
+        let counter = counter.filter(|_| members.len() != 1 || keys.len() != 1);
+        self.push(frame, NodeKind::Constant { members, counter }, vec![], vec![value], loc);
+        Ok(Term::Tensor(operand(value)))
     }
 
-    fn find(
-        &mut self,
-        frame: &mut Frame,
-        key: &str,
-        ty: &TensorType,
-        span: Span,
-        default: Option<&Expr>,
-    ) -> Checks<ConstantId> {
-        let wanted = ty.shape().expect("weights have static dims");
-        let found = match self.keys.set.find(key) {
-            Ok(found) => found.map(|found| (found.entry.shape.clone(), found.entry.storage)),
-            Err(duplicate) => return self.error("MDL0404", duplicate.to_string(), span, "found in both"),
-        };
-        let loc = self.loc(span);
-        let plain = Storage::Plain(ty.dtype);
-        let data = match (found, default) {
-            (Some((shape, storage)), _) => {
-                if shape.iter().map(|d| *d as i64).collect::<Vec<_>>() != wanted {
-                    return self.misshapen(key, &shape, &wanted, span);
+    /// The keys of a path: one, or one for each iteration of a rolled loop.
+    fn keys(&mut self, path: &KeyPath) -> Checks<(Vec<String>, Option<Slot>)> {
+        match path.counters().as_slice() {
+            [] => Ok((vec![path.show()], None)),
+            [one] => {
+                let around = self.loops.iter().find(|l| l.counter == *one).expect("keys name loops around them");
+                let trips = around.trips.expect("keys name loops of known trips");
+                if trips > 1 << 16 {
+                    let loc = around.loc;
+                    let message = format!("{trips} iterations with weights of their own");
+                    return self.error("MDL0217", message, loc, "more than 65536 tensors for one weight");
                 }
-                if storage != plain && !narrower(storage, plain) {
-                    let message = format!("`{key}` is kept as {storage}, the model says {}", ty.dtype);
-                    return self.error("MDL0407", message, span, "read here");
-                }
-                ConstantData::Weight(key.to_owned())
+                Ok(((0..trips).map(|i| path.at(*one, i)).collect(), Some(*one)))
             }
-            (None, Some(default)) if !self.keys.unknown => self.filled(frame, ty, default)?,
-            (None, _) if self.keys.unknown => ConstantData::Weight(key.to_owned()),
-            (None, _) => return self.missing(key, span),
-        };
-        let constant = Constant { ty: ty.clone(), storage: plain, name: key.to_owned(), data, loc };
+            several => {
+                let outer = self.loops.iter().position(|l| several.contains(&l.counter));
+                self.unroll = outer;
+                Err(Poison)
+            }
+        }
+    }
+
+    fn require_static_dims(&mut self, typed: &Typed, loc: Loc, ty: &Type, frame: &Frame) -> Checks<()> {
+        let Some(open) = typed.ty.dims.iter().position(|dim| dim.as_constant().is_none()) else { return Ok(()) };
+        let dim = typed.ty.dims[open].clone();
+        self.known_integer(&dim)?;
+        let shown = self.show(&typed.ty);
+        let message = format!("a weight has static dims, but this is {shown}");
+        let label = format!("`{}` is not known at compile time", self.show_dim(&dim));
+        let at = self.loc(frame, ty.span);
+        let mut diagnostic = Diagnostic::error("MDL0205", message, if ty.span.end > 0 { at } else { loc }, label);
+        if let Some(from) = self.origin_of(&dim, &typed.from[open]) {
+            diagnostic = diagnostic.label(from.loc, from.text.clone());
+        }
+        self.report(diagnostic)
+    }
+
+    fn constant(&mut self, key: &str, wanted: &Wanted) -> Checks<ConstantId> {
+        self.weights.used.insert(key.to_owned());
+        if let Some((known, first)) = self.weights.known.get(key).copied() {
+            let before = self.graph.constants[known].ty.clone();
+            if before == *wanted.ty {
+                return Ok(known);
+            }
+            let (was, is) = (self.show(&before), self.show(wanted.ty));
+            let message = format!("weight `{key}` is declared with two types: {was} and {is}");
+            let diagnostic = Diagnostic::error("MDL0402", message, wanted.loc, format!("{is} here"));
+            return self.report(diagnostic.label(first, format!("{was} here")));
+        }
+        let (storage, data) = self.data(key, wanted)?;
+        let constant = Constant { ty: wanted.ty.clone(), storage, name: key.to_owned(), data, loc: wanted.loc };
         let constant = self.graph.constants.push(constant);
-        self.keys.known.insert(key.to_owned(), constant);
+        self.weights.known.insert(key.to_owned(), (constant, wanted.loc));
         Ok(constant)
     }
 
-    fn filled(&mut self, frame: &mut Frame, ty: &TensorType, default: &Expr) -> Checks<ConstantData> {
-        let value = match self.expr(frame, default)? {
-            Term::Static(Static::Float(value)) => Scalar::from_f64(ty.dtype, value),
-            Term::Static(Static::Dim(dim)) if dim.as_constant().is_some() => {
-                Scalar::from_i64(ty.dtype, dim.as_constant().unwrap_or(0))
+    /// Where a key's numbers are. A key that is missing is noted, and the model is checked on with what it declares.
+    fn data(&mut self, key: &str, wanted: &Wanted) -> Checks<(Storage, ConstantData)> {
+        let plain = Storage::Plain(wanted.ty.dtype);
+        let weight = || ConstantData::Weight(key.to_owned());
+        if let Some(seed) = self.options.random_weights {
+            return Ok((plain, ConstantData::Tensor(self.random(key, seed, wanted)?)));
+        }
+        let found = match self.weights.set.find(key) {
+            Ok(found) => found.map(|found| (found.entry.shape.clone(), found.entry.storage, found.name.to_owned())),
+            Err(duplicate) => {
+                let diagnostic = Diagnostic::error("MDL0404", duplicate.to_string(), wanted.loc, "found in both");
+                return self.report(diagnostic.help("a key may be in one of the files only; give one file a prefix"));
             }
-            _ => return self.error("MDL0205", "a default weight is a number", default.span, "this is none"),
         };
-        let shape: Vec<usize> = ty.shape().expect("weights have static dims").iter().map(|d| *d as usize).collect();
-        match Tensor::from_fn(ty.dtype, shape, |_| value) {
-            Ok(tensor) => Ok(ConstantData::Tensor(tensor)),
-            Err(error) => self.error("MDL0602", error.to_string(), default.span, "made here"),
+        match found {
+            Some((shape, storage, name)) => {
+                let dims: Vec<i64> = shape.iter().map(|d| *d as i64).collect();
+                if Some(&dims) != wanted.ty.shape().as_ref() {
+                    self.misshapen(&name, &dims, wanted.typed, wanted.loc);
+                    return Ok((plain, weight()));
+                }
+                Ok((self.storage(&name, storage, wanted)?, weight()))
+            }
+            None if self.weights.unread => Ok((plain, weight())),
+            None => match wanted.default {
+                Some((value, loc)) => Ok((plain, ConstantData::Tensor(self.filled(value, wanted.ty, *loc)?))),
+                None => {
+                    let missing = Missing {
+                        key: key.to_owned(),
+                        ty: wanted.ty.clone(),
+                        loc: wanted.loc,
+                        sites: wanted.path.sites().collect(),
+                    };
+                    self.weights.missing.push(missing);
+                    Ok((plain, weight()))
+                }
+            },
         }
     }
 
-    fn misshapen<T>(&mut self, key: &str, shape: &[usize], wanted: &[i64], span: Span) -> Checks<T> {
-        let message = format!("`{key}` has shape {shape:?}, the model says {wanted:?}");
-        let diagnostic = Diagnostic::error("MDL0402", message, self.loc(span), "declared here");
-        let turned: Vec<i64> = shape.iter().rev().map(|d| *d as i64).collect();
-        self.report(match turned == wanted && shape.len() == 2 {
-            true => diagnostic
-                .help("the file stores the transposed matrix; declare it so and use x @ w")
-                .note("Keras and GPT-2 Conv1D store [in, out]"),
-            false => diagnostic,
+    /// How a tensor of the file is kept, when the declared dtype can be read from that.
+    fn storage(&mut self, name: &str, found: Storage, wanted: &Wanted) -> Checks<Storage> {
+        let dtype = wanted.ty.dtype;
+        match found {
+            Storage::Plain(kept) if kept == dtype => return Ok(found),
+            Storage::Packed(_) | Storage::Plain(DType::F16 | DType::BF16) if dtype == DType::F32 => {
+                let first = self.weights.narrower.take();
+                let (key, storage, loc, count) = first.unwrap_or((name.into(), found, wanted.loc, 0));
+                self.weights.narrower = Some((key, storage, loc, count + 1));
+                return Ok(found);
+            }
+            Storage::Plain(kept) if widens(kept, dtype) => return Ok(Storage::Plain(dtype)),
+            _ => {}
+        }
+        let message = format!("`{name}` is stored as {found}, the model says {dtype}");
+        let diagnostic = Diagnostic::error("MDL0402", message, wanted.loc, "read here")
+            .note("only narrower floats and integers are widened when a weight is read");
+        self.report(match found {
+            Storage::Plain(kept) => diagnostic.help(format!("declare it as {kept} and cast it, or convert the file")),
+            Storage::Packed(_) => diagnostic.help("declare it as f32: packed weights are read as f32"),
         })
     }
 
-    fn missing<T>(&mut self, key: &str, span: Span) -> Checks<T> {
-        let files: Vec<String> = self.keys.set.files().map(|(f, _)| format!("`{}`", f.path().display())).collect();
-        let names: Vec<String> = self.keys.set.keys().map(|(name, _)| name).collect();
-        let place = if files.is_empty() { "the model's weights".into() } else { files.join(", ") };
-        let label = format!("looked for `{key}`");
-        let diagnostic =
-            Diagnostic::error("MDL0401", format!("no tensor named `{key}` in {place}"), self.loc(span), label);
-        let suffix = names.iter().find(|name| name.ends_with(&format!(".{key}")));
-        let near = super::calls::nearest(key, names.iter().map(String::as_str));
-        self.report(match (suffix, near) {
-            (Some(name), _) => {
-                let prefix = &name[..name.len() - key.len() - 1];
-                diagnostic.help(format!("`{name}` is there: weights from \"…\" at \"{prefix}\""))
+    /// `else v` with one number for all elements.
+    fn filled(&mut self, value: &Static, ty: &TensorType, loc: Loc) -> Checks<Tensor> {
+        let number = match value.plain() {
+            Static::Bool(value) if ty.dtype == DType::Bool => Scalar::Bool(*value),
+            Static::List(_) => return self.listed_tensor(value, ty, loc),
+            _ => match self.number_of(value, ty.dtype, loc)? {
+                Some(number) => number,
+                None => {
+                    return self.error(
+                        "MDL0205",
+                        "a default weight is a number",
+                        loc,
+                        format!("this is {}", value.kind()),
+                    );
+                }
+            },
+        };
+        let shape = self.bounded_shape(ty, loc)?;
+        match Tensor::from_fn(ty.dtype, shape, |_| number) {
+            Ok(tensor) => Ok(tensor),
+            Err(error) => self.error("MDL0217", error.to_string(), loc, "made here"),
+        }
+    }
+
+    /// The shape of a tensor that is made when the model is checked.
+    pub(super) fn bounded_shape(&mut self, ty: &TensorType, loc: Loc) -> Checks<Vec<usize>> {
+        let count = ty.elements().as_constant();
+        match count.and_then(|n| ty.dtype.bytes_for(n)) {
+            Some(bytes) if bytes <= MOST_BYTES => {}
+            _ => {
+                let message = format!("{} is too large to be made here", self.show(ty));
+                return self.error("MDL0217", message, loc, format!("more than {} GiB", MOST_BYTES >> 30));
             }
-            (None, Some(near)) => diagnostic.help(format!("did you mean `{near}`?")),
-            (None, None) if files.is_empty() => diagnostic.help("name a file: weights from \"FILE\""),
-            (None, None) => diagnostic,
-        })
+        }
+        Ok(ty.dims.iter().filter_map(|dim| dim.as_constant()).map(|d| d as usize).collect())
+    }
+
+    /// `else v` where `v` is a value of the graph: it stands for keys that are missing.
+    fn computed_default(
+        &mut self,
+        frame: &Frame,
+        keys: &[String],
+        default: Term,
+        typed: &Typed,
+        at: Loc,
+        loc: Loc,
+    ) -> Checks<Term> {
+        let here = |key: &String| matches!(self.weights.set.find(key), Ok(Some(_)));
+        let present = keys.iter().filter(|key| here(key)).count();
+        if present > 0 && present < keys.len() {
+            let message = "a default for some iterations must be a number";
+            return self.error("MDL0205", message, at, "this is computed when the model runs");
+        }
+        let operand = self.tensor(frame, &default, Some(typed.ty.dtype), at)?;
+        let given = self.given(&operand, at);
+        self.require_type(typed, &given, "the default of the weight", "MDL0402", loc)?;
+        Ok(Term::Tensor(operand))
+    }
+
+    /// Uniform numbers of a size that keeps activations near 1, drawn from the seed and the key.
+    fn random(&mut self, key: &str, seed: u64, wanted: &Wanted) -> Checks<Tensor> {
+        let shape = self.bounded_shape(wanted.ty, wanted.loc)?;
+        let hash = blake3::hash(key.as_bytes());
+        let mut state = seed ^ u64::from_le_bytes(hash.as_bytes()[..8].try_into().expect("a hash has 32 bytes"));
+        let reach = 1.0 / (shape.last().copied().unwrap_or(1).max(1) as f64).sqrt();
+        let dtype = wanted.ty.dtype;
+        let made = Tensor::from_fn(dtype, shape, |_| {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let mut z = state;
+            z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+            let unit = ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64;
+            match dtype.is_float() {
+                true => Scalar::F64((unit * 2.0 - 1.0) * reach),
+                false => Scalar::I64((unit * 2.0) as i64),
+            }
+        });
+        match made {
+            Ok(tensor) => Ok(tensor),
+            Err(error) => self.error("MDL0217", error.to_string(), wanted.loc, "made here"),
+        }
     }
 }
 
-/// Whether a float may be read from narrower storage.
-fn narrower(storage: Storage, plain: Storage) -> bool {
-    match (storage, plain) {
-        (Storage::Packed(_), Storage::Plain(to)) => to.is_float(),
-        (Storage::Plain(from), Storage::Plain(to)) => from.is_float() && to.is_float() && from.bits() < to.bits(),
-        _ => false,
+/// Whether every value of an integer or float type is one of another.
+fn widens(from: DType, to: DType) -> bool {
+    match (from.integer_range(), to.integer_range()) {
+        (Some((lo, hi)), Some((least, most))) => least <= lo && hi <= most,
+        _ => to == DType::F64 && from.is_float(),
     }
 }

@@ -1,7 +1,7 @@
 //! What `infer` works with: the slots, the guards it asks for, and the errors it gives.
 
 use crate::types::TensorType;
-use mlc_codegen::base::{Dim, Interval, Slots, Truth};
+use mlc_codegen::base::{Dim, Slots, Truth};
 
 /// The place in a call that a label points at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,12 +128,32 @@ impl<'a> Infer<'a> {
 
     /// Whether a polynomial is never negative, by its range or by a fact that it exceeds.
     pub fn not_negative(&self, dim: &Dim) -> Truth {
-        let range = |d: &Dim| self.slots.range(d).unwrap_or(Interval { lo: i64::MIN, hi: i64::MAX });
-        let own = range(dim);
-        if own.lo >= 0 || self.facts.iter().any(|fact| range(&(dim.clone() - fact)).lo >= 0) {
+        let (least, most) = self.bounds(dim);
+        if least >= 0 || self.facts.iter().any(|fact| self.bounds(&(dim.clone() - fact)).0 >= 0) {
             return Truth::Yes;
         }
-        if own.hi < 0 { Truth::No } else { Truth::Unknown }
+        if most < 0 { Truth::No } else { Truth::Unknown }
+    }
+
+    /// The least and greatest value as plain numbers: what leaves 64 bits is refused where sizes are filled, so it
+    /// need not make the other end unknown here.
+    fn bounds(&self, dim: &Dim) -> (i128, i128) {
+        if dim.overflowed() {
+            return (i128::MIN, i128::MAX);
+        }
+        let of_slot = |slot| match self.slots.range(&Dim::slot(slot)) {
+            Some(range) => (i128::from(range.lo), i128::from(range.hi)),
+            None => (i128::MIN, i128::MAX),
+        };
+        let product = |(lo, hi): (i128, i128), slot| {
+            let (a, b) = of_slot(slot);
+            let corners = [lo.saturating_mul(a), lo.saturating_mul(b), hi.saturating_mul(a), hi.saturating_mul(b)];
+            corners.into_iter().fold((i128::MAX, i128::MIN), |(lo, hi), c| (lo.min(c), hi.max(c)))
+        };
+        dim.terms().iter().fold((0, 0), |(lo, hi), (slots, c)| {
+            let (a, b) = slots.iter().copied().fold((i128::from(*c), i128::from(*c)), product);
+            (lo.saturating_add(a), hi.saturating_add(b))
+        })
     }
 
     /// `f32[batch, 784]`, with the names of the source.

@@ -53,6 +53,7 @@ mod reduce;
 mod reshape;
 mod resize;
 mod rope;
+mod scalar;
 mod select;
 mod shift;
 mod signature;

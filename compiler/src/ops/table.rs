@@ -91,6 +91,7 @@ op_table! {
     Slice => super::slice::SLICE,
     Concat => super::concat::CONCAT,
     Expand => super::expand::EXPAND,
+    Scalar => super::scalar::SCALAR,
     Gather => super::gather::GATHER,
     GatherElements => super::gather_elements::GATHER_ELEMENTS,
     GatherNd => super::gather_nd::GATHER_ND,

@@ -6,6 +6,10 @@ use mlc_codegen::base::{DType, Dim};
 
 /// The cases of an op of this kind.
 pub(crate) fn cases(op: OpKind) -> Option<Vec<Case>> {
+    if op == OpKind::Scalar {
+        let number = |value: i64, dtype| Case::new(op, &[Attr::Dim(Dim::from(value)), Attr::DType(dtype)], &[]);
+        return Some([DType::I64, DType::F32, DType::I32].map(|dtype| number(-7, dtype)).into());
+    }
     let uses = uses(op)?;
     let dtypes = [FLOATS, INTEGERS, BOOL].concat();
     let of = |dtype: DType| {
