@@ -205,7 +205,9 @@ impl Elaborator<'_> {
                 "" => Some(name.to_owned()),
                 prefix => name.strip_prefix(prefix).and_then(|rest| rest.strip_prefix('.')).map(str::to_owned),
             };
-            let unused = file.entries().filter(|(name, _)| key(name).is_some_and(|key| !used.contains(&key)));
+            // A scalar is a counter of the training, such as `num_batches_tracked`: nobody misses it.
+            let tensors = file.entries().filter(|(_, entry)| !entry.shape.is_empty());
+            let unused = tensors.filter(|(name, _)| key(name).is_some_and(|key| !used.contains(&key)));
             let (mut first, mut count, mut bytes) = (None, 0, 0i64);
             for (name, entry) in unused {
                 first.get_or_insert_with(|| name.to_owned());

@@ -190,7 +190,8 @@ impl<'t> Elaborator<'t> {
                 let first = self.weights.narrower.take();
                 let (key, storage, loc, count) = first.unwrap_or((name.into(), found, wanted.loc, 0));
                 self.weights.narrower = Some((key, storage, loc, count + 1));
-                return Ok(found);
+                // Kernels read whole bytes: packed groups are widened when the model is built.
+                return Ok(if matches!(found, Storage::Packed(_)) { Storage::Plain(dtype) } else { found });
             }
             Storage::Plain(kept) if widens(kept, dtype) => return Ok(Storage::Plain(dtype)),
             _ => {}
