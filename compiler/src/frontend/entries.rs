@@ -121,15 +121,14 @@ impl<'t> Elaborator<'t> {
             (Term::Static(a), Term::Static(b)) => (a, b),
             (Term::Static(_), other) | (other, _) => return self.not_of_sizes(loc, other.kind()),
         };
-        match self.static_binary(link.op, &a, &b, loc)? {
-            Some(value) => match value.plain() {
+        if let Some(value) = self.static_binary(link.op, &a, &b, loc)? {
+            return match value.plain() {
                 Static::Bool(false) => {
                     let label = "it is false for every size that is allowed";
-                    return self.error("MDL0313", "this assertion never holds", loc, label);
+                    self.error("MDL0313", "this assertion never holds", loc, label)
                 }
-                _ => return Ok(()),
-            },
-            None => {}
+                _ => Ok(()),
+            };
         }
         let (Some(a), Some(b)) = (a.as_dim(), b.as_dim()) else { return self.not_of_sizes(loc, "not of sizes") };
         let facts: Vec<Dim> = match link.op {
