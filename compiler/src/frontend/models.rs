@@ -73,6 +73,7 @@ impl<'t> Elaborator<'t> {
             ItemKind::Fn(func) => {
                 let function = Function { func, pure: true, module: index };
                 self.declare_item(index, &func.name, Entity::Function(function));
+                self.lint_introduced(index, func);
             }
             ItemKind::Block(func) => {
                 let function = Function { func, pure: false, module: index };
@@ -98,6 +99,7 @@ impl<'t> Elaborator<'t> {
         if matches!(&*name.name, "none" | "size" | "int") || name.name.parse::<mlc_codegen::base::DType>().is_ok() {
             let message = format!("`{}` is a word of the language", name.name);
             let _: Checks<()> = self.error("MDL0219", message, loc, "reserved: choose another name");
+            self.modules[index].names.entry(&name.name).or_insert((Entity::Lost, loc));
             return;
         }
         if let Some((_, first)) = self.modules[index].names.get(&*name.name) {

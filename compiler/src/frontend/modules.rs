@@ -36,13 +36,17 @@ pub(super) struct Files {
 
 /// Reads and parses what a file imports, and what that imports.
 pub(super) fn load(sources: &mut SourceMap, root: u32, folder: Option<&Path>) -> Files {
-    let mut loader = Loader { sources, found: HashMap::new(), stack: vec![], out: Files::default() };
+    let name = Path::new(sources.name(root)).file_name().map(Path::new).map(Path::to_path_buf);
+    let own = folder.zip(name).and_then(|(folder, name)| folder.join(name).canonicalize().ok());
+    let mut loader = Loader { sources, root: own, found: HashMap::new(), stack: vec![], out: Files::default() };
     loader.file(root, folder.map(Path::to_path_buf));
     loader.out
 }
 
 struct Loader<'s> {
     sources: &'s mut SourceMap,
+    /// The file that everything begins with.
+    root: Option<PathBuf>,
     /// Files by path; none while a file is being loaded, or when it could not be.
     found: HashMap<PathBuf, Option<usize>>,
     /// The imports around the present file: path, place, name of the importing file and of the imported one.
@@ -80,8 +84,9 @@ impl Loader<'_> {
             self.report(Diagnostic::error("MDL0003", message, loc, "absolute paths are not read"));
             return None;
         };
-        if let Some(at) = self.stack.iter().position(|(around, ..)| *around == path) {
-            self.cycle(at, Loc::new(file, whole.start, whole.end), import);
+        let around = self.stack.iter().position(|(around, ..)| *around == path).map(|at| at + 1);
+        if let Some(first) = around.or_else(|| (self.root.as_ref() == Some(&path)).then_some(0)) {
+            self.cycle(first, Loc::new(file, whole.start, whole.end), import);
             return None;
         }
         if let Some(known) = self.found.get(&path) {
@@ -111,12 +116,12 @@ impl Loader<'_> {
         Some(index)
     }
 
-    /// The files of a cycle import each other from `at` on; `loc` closes it.
-    fn cycle(&mut self, at: usize, loc: Loc, import: &Import) {
+    /// The files of a cycle import each other by the imports from `first` on; `loc` closes it.
+    fn cycle(&mut self, first: usize, loc: Loc, import: &Import) {
         let closing = self.sources.name(loc.file).to_owned();
         let label = |from: &str, to: &str| format!("{} imports {}", base(from), base(to));
         let mut diagnostic = Diagnostic::error("MDL0203", "import cycle", loc, label(&closing, &import.from.value));
-        for (_, place, from, to) in &self.stack[at..] {
+        for (_, place, from, to) in &self.stack[first..] {
             if *place != loc {
                 diagnostic = diagnostic.label(*place, label(from, to));
             }

@@ -246,12 +246,16 @@ impl Elaborator<'_> {
             return;
         }
         let message = format!("it does not hold {}", question.trim_start_matches("whether "));
-        for at_least_zero in self.at_call_entry(dim.clone()) {
-            let guard = GuardNode { at_least_zero, exactly_zero, message: message.clone(), loc };
-            if !self.guards.contains(&guard) {
-                self.guards.push(guard);
-            }
+        let known = |guards: &[GuardNode], dim: &Dim| {
+            guards.iter().any(|guard| guard.at_least_zero == *dim && guard.exactly_zero == exactly_zero)
+        };
+        let mut open = self.at_call_entry(dim.clone());
+        open.retain(|dim| !known(&self.guards, dim));
+        if open.is_empty() {
+            return;
         }
+        let guard = |at_least_zero| GuardNode { at_least_zero, exactly_zero, message: message.clone(), loc };
+        self.guards.extend(open.into_iter().map(guard));
         let message = format!("cannot tell {question}");
         let mut diagnostic = match self.options.deny_guards {
             true => Diagnostic::error("MDL0303", message, loc, "not decided here"),
