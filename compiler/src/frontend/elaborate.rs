@@ -18,9 +18,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// No model has more nodes, counting those of loops that were unrolled.
-pub(super) const MOST_NODES: usize = 1 << 20;
+pub(super) const MOST_NODES: usize = 1 << 19;
 /// No check evaluates more expressions.
-const MOST_STEPS: u64 = 1 << 25;
+const MOST_STEPS: u64 = 1 << 23;
 
 /// A loop around the present place that stays rolled.
 #[derive(Clone, Debug)]
