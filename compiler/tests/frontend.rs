@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "frontend/situations.rs"]
 mod situations;
+#[path = "frontend/sound.rs"]
+mod sound;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -117,6 +119,24 @@ fn the_broken_file_names_axis_for_dim() {
     let fix = &found.fixes[0];
     assert_eq!((fix.edits[0].text.as_str(), fix.applicability), ("axis", Applicability::Exact));
     assert_eq!(checked.diagnostics.len(), 11, "{}", said(&checked.diagnostics, &sources));
+}
+
+#[test]
+fn sound_programs_have_the_types_they_promise() {
+    let mut failed = vec![];
+    for (title, text, ty) in sound::ALL {
+        let (checked, sources) = run(text, &lenient());
+        let found = match &checked.graph {
+            Some(graph) => graph.ty(graph.entries[0].outputs[0].1).show(&graph.slots),
+            None => String::new(),
+        };
+        if found != *ty || !checked.diagnostics.is_empty() {
+            let said = said(&checked.diagnostics, &sources);
+            let messages: Vec<&str> = checked.diagnostics.iter().map(|d| d.message.as_str()).collect();
+            failed.push(format!("== {title}\n{found}, not {ty}\n{said}{}", messages.join("\n")));
+        }
+    }
+    assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
 #[test]

@@ -133,7 +133,7 @@ impl Elaborator<'_> {
         let [a, b] = given.operands else { return diagnostic };
         let (ta, tb) = (self.graph.ty(a.value), self.graph.ty(b.value));
         let (Some(k), 2) = (ta.dims.last(), tb.rank()) else { return diagnostic };
-        if tb.dims[1] != *k || tb.dims[0] == *k {
+        if tb.dims[1] != *k || tb.dims[0] == *k || a.value == b.value {
             return diagnostic;
         }
         let (x, w) = (self.text(given.places[0]), self.text(given.places[1]));

@@ -10,7 +10,7 @@ use super::words;
 use crate::diag::Diagnostic;
 use crate::types::Loc;
 use mlc_codegen::base::{Dim, SlotDef};
-use mlc_grammar::ast::{Expr, Func, Pattern, Ret, Stmt, StmtKind, Type, TypeDimKind, TypeKind};
+use mlc_grammar::ast::{Expr, Func, Pattern, Ret, Stmt, StmtKind, Type, TypeDim, TypeDimKind, TypeKind};
 use std::rc::Rc;
 
 impl<'t> Elaborator<'t> {
@@ -103,7 +103,17 @@ impl<'t> Elaborator<'t> {
             return term;
         }
         let at = self.loc(frame, value.span);
-        self.count(frame, ty, term.as_ref().ok())?;
+        let counts = |dim: &TypeDim| matches!(dim.kind, TypeDimKind::Counted(..));
+        let counted = matches!(&ty.kind, TypeKind::Tensor(_, dims) if dims.iter().any(counts));
+        let term = match term {
+            // What an operator counts is its last result, and the name in the type stands for it.
+            Ok(Term::Tuple(mut terms)) if counted && !terms.is_empty() => Ok(terms.swap_remove(0)),
+            other => other,
+        };
+        if let Err(poison) = self.count(frame, ty, term.as_ref().ok()) {
+            self.lose_counted(frame, ty);
+            return Err(poison);
+        }
         let wanted = self.tensor_type(frame, ty)?;
         let operand = self.tensor(frame, &term?, Some(wanted.ty.dtype), at)?;
         let given = self.given(&operand, at);
@@ -120,7 +130,14 @@ impl<'t> Elaborator<'t> {
             let TypeDimKind::Counted(name, lo, hi) = &dim.kind else { continue };
             let loc = self.loc(frame, name.span);
             let bounds = (self.dim(frame, lo)?.0, self.dim(frame, hi)?.0);
-            let Some(Term::Tensor(operand)) = term else { return Err(Poison) };
+            let operand = match term {
+                Some(Term::Tensor(operand)) => operand,
+                None => return Err(Poison),
+                Some(other) => {
+                    let message = format!("nothing counts `{}`", name.name);
+                    return self.error("MDL0210", message, loc, format!("the value is {}", other.kind()));
+                }
+            };
             let found = self.graph.ty(operand.value).dims.get(axis).cloned();
             let most = found.as_ref().and_then(|dim| match self.graph.slots.def(dim.as_slot()?) {
                 SlotDef::Counted { most, .. } => Some(most.clone()),
@@ -139,6 +156,16 @@ impl<'t> Elaborator<'t> {
             frame.bind(&name.name, Ok(Term::Static(Static::Dim(found, from))), loc);
         }
         Ok(())
+    }
+
+    fn lose_counted(&mut self, frame: &mut Frame, ty: &Type) {
+        let TypeKind::Tensor(_, dims) = &ty.kind else { return };
+        for dim in dims {
+            if let TypeDimKind::Counted(name, ..) = &dim.kind {
+                let loc = self.loc(frame, name.span);
+                frame.bind(&name.name, Err(Poison), loc);
+            }
+        }
     }
 
     fn bind_name(&mut self, frame: &mut Frame, name: &mlc_grammar::ast::Ident, term: Checks<Term>, what: &'static str) {

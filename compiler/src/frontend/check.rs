@@ -81,9 +81,13 @@ fn whole(sources: &mut SourceMap, file: u32, options: &Options) -> Checked {
     Checked { graph, profiles, overrides: elaborator.overrides, diagnostics }
 }
 
-/// Sorts by place and keeps one of those with equal code and place: the first that was found.
+/// Sorts by place and keeps one of those with equal code and place, the first that was found. One `weight` statement may
+/// look for several keys, and each of them is a fault of its own.
 fn in_order(diagnostics: &mut Vec<Diagnostic>) {
     let first = |d: &Diagnostic| d.labels.first().map(|label| label.loc);
     diagnostics.sort_by_key(|d| (first(d), d.code));
-    diagnostics.dedup_by(|later, kept| later.code == kept.code && first(later) == first(kept));
+    diagnostics.dedup_by(|later, kept| {
+        let keyed = kept.code.starts_with("MDL04") && later.message != kept.message;
+        later.code == kept.code && first(later) == first(kept) && !keyed
+    });
 }

@@ -185,12 +185,12 @@ impl<'t> Elaborator<'t> {
         let declared = self.loc(inner, param.span);
         let Term::Static(value) = &term else {
             let message = format!("`{name}` must be known at compile time");
-            let label = match &term {
-                Term::Tensor(Operand { name: Some(bound), .. }) => {
-                    format!("`{}` is computed when the model runs", bound.0)
-                }
-                _ => "this is computed when the model runs".to_owned(),
+            let depends = super::lints::names(expr).into_iter().map(|(name, _)| name);
+            let label = match depends.into_iter().find(|name| is_tensor(frame, name)) {
+                Some(name) => format!("this depends on `{name}`, which is known when the model runs"),
+                None => "this is computed when the model runs".to_owned(),
             };
+            let at = self.loc(frame, expr.span);
             let diagnostic = Diagnostic::error("MDL0205", message, at, label)
                 .label(declared, "declared compile-time here")
                 .help("pass a literal, a `const`, a `dim`, or the repeat index");
@@ -347,13 +347,15 @@ impl<'t> Elaborator<'t> {
             let Some(default) = &param.default else {
                 let message = format!("cannot infer `{name}` of `{}`", func.name.name);
                 let value = self.text(call.callee).to_owned();
+                let rest = self.text(Loc { start: call.callee.end, ..call.loc });
+                let arguments = rest.find('(').map_or("(…)", |at| rest[at..].split(" at ").next().unwrap_or("(…)"));
                 let label = match promises(func, name) {
                     true => format!("`{name}` appears only in the result type"),
                     false => format!("`{name}` appears in no argument's type"),
                 };
                 let diagnostic = Diagnostic::error("MDL0208", message, call.loc, "called here")
                     .label(at, label)
-                    .help(format!("write it: {value}[{name} = …](…)"));
+                    .help(format!("write it: {value}[{name} = …]{arguments}"));
                 return self.report(diagnostic);
             };
             let term = self.expr(inner, default)?;
@@ -364,6 +366,10 @@ impl<'t> Elaborator<'t> {
         }
         Ok(())
     }
+}
+
+fn is_tensor(frame: &Frame, name: &str) -> bool {
+    frame.get(name).is_some_and(|binding| matches!(binding.term, Ok(Term::Tensor(_) | Term::State(_))))
 }
 
 /// Whether the result type of a function names a dim.

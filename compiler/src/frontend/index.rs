@@ -193,6 +193,16 @@ impl Elaborator<'_> {
             Static::Unknown => Err(Poison),
             Static::Dim(index, _) => {
                 let index = if negative { index.clone() + dim } else { index.clone() };
+                if let (Some(i), Some(extent)) = (index.as_constant(), dim.as_constant())
+                    && !(0..extent).contains(&i)
+                {
+                    let message = format!("this index leaves axis {axis}, whose extent is {extent}");
+                    let label = match extent {
+                        0 => "the axis is empty".to_owned(),
+                        _ => format!("its positions are 0 to {}, or -1 to -{extent} from the end", extent - 1),
+                    };
+                    return self.error("MDL0309", message, at, label);
+                }
                 self.require_within(&Dim::from(0), &index, axis, dim, at)?;
                 self.require_within(&(index.clone() + 1), dim, axis, dim, at)?;
                 Ok(Item::At(index))

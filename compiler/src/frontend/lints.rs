@@ -118,6 +118,7 @@ pub(super) fn names(expr: &Expr) -> Vec<(&str, ast::Span)> {
             names(first).into_iter().chain(rest).collect()
         }
         ExprKind::Call(_, args) => args.iter().flat_map(|arg| names(&arg.value)).collect(),
+        ExprKind::Index(base, _) => names(base),
         _ => vec![],
     }
 }

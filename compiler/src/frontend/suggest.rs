@@ -51,12 +51,20 @@ impl Elaborator<'_> {
             self.prefixed(&bound, &prefix);
             rest = open;
         }
-        let mut reasons: IndexMap<Loc, Vec<Missing>> = IndexMap::new();
+        let mut reasons: IndexMap<Vec<Loc>, Vec<Missing>> = IndexMap::new();
         for missing in rest {
-            reasons.entry(missing.loc).or_default().push(missing);
+            let chain = missing.sites.iter().map(|(loc, _)| *loc).collect();
+            reasons.entry(chain).or_default().push(missing);
         }
+        let mut unexplained: Vec<Missing> = vec![];
         for group in reasons.into_values() {
-            self.absent(&group, &shapes);
+            match self.near(&group[0], &shapes) {
+                Some(help) => self.absent(&group, Some(help)),
+                None => unexplained.extend(group),
+            }
+        }
+        if !unexplained.is_empty() {
+            self.absent(&unexplained, None);
         }
     }
 
@@ -126,33 +134,35 @@ impl Elaborator<'_> {
         diagnostic
     }
 
-    /// One declaration whose keys are missing for no common reason.
-    fn absent(&mut self, group: &[Missing], shapes: &IndexMap<String, Vec<i64>>) {
-        let first = &group[0];
-        let mut diagnostic = self.not_there(first);
-        let wanted = first.ty.shape();
+    /// What a missing key may have been meant to be.
+    fn near(&self, missing: &Missing, shapes: &IndexMap<String, Vec<i64>>) -> Option<String> {
+        let wanted = missing.ty.shape();
         let same: Vec<&str> =
             shapes.iter().filter(|(_, dims)| Some(*dims) == wanted.as_ref()).map(|(name, _)| name.as_str()).collect();
-        let near = words::nearest(&first.key, same.iter().copied()).or_else(|| same_parts(&first.key, &same));
-        let any = words::nearest(&first.key, shapes.keys().map(String::as_str));
+        let shown = self.show(&missing.ty);
+        if let Some(near) =
+            words::nearest(&missing.key, same.iter().copied()).or_else(|| same_parts(&missing.key, &same))
+        {
+            return Some(format!("did you mean `{near}`? It has the same shape, {shown}"));
+        }
+        if let Some(any) = words::nearest(&missing.key, shapes.keys().map(String::as_str)) {
+            return Some(format!("did you mean `{any}`? Its shape is {:?}", shapes.get(any)?));
+        }
         let unused: Vec<&str> = same.iter().copied().filter(|name| !self.weights.used.contains(*name)).collect();
-        diagnostic = match (near, any, unused.as_slice(), same.as_slice()) {
-            (Some(near), ..) => {
-                diagnostic.help(format!("did you mean `{near}`? It has the same shape, {}", self.show(&first.ty)))
-            }
-            (None, Some(any), ..) => {
-                let dims = shapes.get(any).cloned().unwrap_or_default();
-                diagnostic.help(format!("did you mean `{any}`? Its shape is {dims:?}"))
-            }
-            (None, None, [one], _) => {
-                let shown = self.show(&first.ty);
-                diagnostic.help(format!("`{one}` has the same shape, {shown}, and nothing reads it"))
-            }
-            (None, None, _, [one]) if wanted.as_ref().is_some_and(|dims| dims.len() > 1) => diagnostic.help(format!(
+        match (unused.as_slice(), same.as_slice()) {
+            ([one], _) => Some(format!("`{one}` has the same shape, {shown}, and nothing reads it")),
+            (_, [one]) if wanted.is_some_and(|dims| dims.len() > 1) => Some(format!(
                 "`{one}` has the same shape: where weights are tied, both names read one tensor: from \"/{one}\""
             )),
-            _ => diagnostic,
-        };
+            _ => None,
+        }
+    }
+
+    /// Keys that are missing for one reason.
+    fn absent(&mut self, group: &[Missing], help: Option<String>) {
+        let first = &group[0];
+        let mut diagnostic = self.not_there(first);
+        diagnostic.helps.extend(help);
         if self.weights.set.files().all(|(file, _)| file.foreign().any(|(name, _)| name == first.key)) {
             diagnostic = diagnostic.note("the file has a tensor of this name in a type that mlc does not read");
         }

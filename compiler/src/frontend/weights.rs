@@ -30,7 +30,8 @@ pub(super) struct Weights {
     pub(super) used: HashSet<String>,
     /// The first weight that is kept narrower than it is read, and how many are.
     pub(super) narrower: Option<(String, Storage, Loc, usize)>,
-    known: HashMap<String, (ConstantId, Loc)>,
+    /// With the declaration, and the call it stands in.
+    known: HashMap<String, (ConstantId, Loc, Option<Loc>)>,
 }
 
 /// A `weight` statement.
@@ -124,7 +125,7 @@ impl<'t> Elaborator<'t> {
 
     fn constant(&mut self, key: &str, wanted: &Wanted) -> Checks<ConstantId> {
         self.weights.used.insert(key.to_owned());
-        if let Some((known, first)) = self.weights.known.get(key).copied() {
+        if let Some((known, first, call)) = self.weights.known.get(key).copied() {
             let before = self.graph.constants[known].ty.clone();
             if before == *wanted.ty {
                 return Ok(known);
@@ -132,12 +133,16 @@ impl<'t> Elaborator<'t> {
             let (was, is) = (self.show(&before), self.show(wanted.ty));
             let message = format!("weight `{key}` is declared with two types: {was} and {is}");
             let diagnostic = Diagnostic::error("MDL0402", message, wanted.loc, format!("{is} here"));
-            return self.report(diagnostic.label(first, format!("{was} here")));
+            return self.report(match call {
+                Some(call) if first == wanted.loc => diagnostic.label(call, format!("{was} in this call")),
+                _ => diagnostic.label(first, format!("{was} here")),
+            });
         }
         let (storage, data) = self.data(key, wanted)?;
         let constant = Constant { ty: wanted.ty.clone(), storage, name: key.to_owned(), data, loc: wanted.loc };
         let constant = self.graph.constants.push(constant);
-        self.weights.known.insert(key.to_owned(), (constant, wanted.loc));
+        let call = self.calls.last().map(|call| call.loc);
+        self.weights.known.insert(key.to_owned(), (constant, wanted.loc, call));
         Ok(constant)
     }
 

@@ -34,7 +34,7 @@ model M { entry main(x: f32[4]) -> f32[4] { return softmax(x, dim = -1) } }",
         "mdl 1
 block Pool[stride: int](x: f32[n]) -> f32[n] { return x * stride }
 model M { entry main(x: f32[4]) -> f32[4] { return Pool[stride = x[0]](x) } }",
-        &["MDL0205: stride = x[0]"],
+        &["MDL0205: x[0]"],
     ),
     (
         "recursion",
