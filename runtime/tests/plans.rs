@@ -140,6 +140,19 @@ fn a_loop_takes_turns_through_its_families() {
 }
 
 #[test]
+fn sizes_derived_from_a_counter_follow_it() {
+    let mut half = plan(shift(Dim::from(1)), vec![]);
+    let turn = half.slots.floor_div(&Dim::slot(TURN), &Dim::from(2));
+    half.kernels[0].operands[0].base = turn.clone();
+    let Body::Map(stores) = &mut half.kernels[0].body else { unreachable!("shift is a map") };
+    stores[0].access.base = turn;
+    half.entries[0].steps = vec![Step::Loop { counter: TURN, trips: Dim::from(3), condition: None, body: once() }];
+    let model = load(half, 1);
+    assert_eq!(run(&model, &[5.0, 7.0], true, [0, 0]), Ok(vec![6.0, 8.0]), "elements 0, 0 and 1");
+    assert_eq!(run(&model, &[5.0], true, [0, 0]), Err("MDL0709".into()), "the third turn reaches element 1");
+}
+
+#[test]
 fn a_branch_runs_one_side_and_states_live_between_calls() {
     let bytes = Dim::slot(N) * 4;
     let steps = vec![
@@ -162,12 +175,24 @@ fn a_branch_runs_one_side_and_states_live_between_calls() {
 
 #[test]
 fn indices_are_checked_before_kernels_run() {
-    let check = IndexCheck { indices: buffer(8), count: Dim::from(2), extent: Dim::slot(N), negative: true, source: 0 };
-    let steps = [vec![Step::Check(check)], once()].concat();
+    let check = IndexCheck {
+        indices: buffer(8),
+        count: Dim::from(2),
+        extent: Dim::slot(N),
+        negative: true,
+        column: 0,
+        columns: 1,
+        source: 0,
+    };
+    let steps = [vec![Step::Check(check.clone())], once()].concat();
     let model = load(plan(shift(Dim::slot(N)), steps), 1);
     assert!(run(&model, &[0.0, 0.0], true, [1, -2]).is_ok());
     assert_eq!(run(&model, &[0.0, 0.0], true, [0, 2]), Err("MDL0703".into()));
     assert_eq!(run(&model, &[0.0, 0.0], true, [-3, 0]), Err("MDL0703".into()));
+    let second = IndexCheck { column: 1, columns: 2, ..check };
+    let model = load(plan(shift(Dim::slot(N)), [vec![Step::Check(second)], once()].concat()), 1);
+    assert!(run(&model, &[0.0, 0.0], true, [9, 1]).is_ok(), "only the second column counts");
+    assert_eq!(run(&model, &[0.0, 0.0], true, [0, 9]), Err("MDL0703".into()));
 }
 
 #[test]

@@ -2,7 +2,9 @@
 
 use super::elementwise::Takes;
 use super::{At, Build};
-use super::{Blame, Call, Default, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
+use super::{
+    Blame, Call, Default, EvalError, IndexUse, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance,
+};
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Dim};
 use mlc_codegen::kernel::{Compare, ExprId};
@@ -103,7 +105,7 @@ impl Op for Gather {
         Tolerance::EXACT
     }
 
-    fn checked_indices(&self, call: &Call) -> Vec<(usize, usize, usize, bool)> {
-        vec![(1, 0, call.axis("axis"), true)]
+    fn checked_indices(&self, call: &Call) -> Vec<IndexUse> {
+        vec![IndexUse { indices: 1, data: 0, axis: call.axis("axis"), column: 0, columns: 1 }]
     }
 }

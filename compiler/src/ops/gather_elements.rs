@@ -5,7 +5,7 @@ use super::elementwise::Takes;
 use super::fragments::wrapped;
 use super::gather::{index_place, require_indices, whole_index};
 use super::{At, Blame, Build, Target};
-use super::{Call, Default, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
+use super::{Call, Default, EvalError, IndexUse, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
 use crate::types::TensorType;
 use mlc_codegen::base::Scalar;
 use mlc_codegen::kernel::{AxisId, Body, Loops, Statement};
@@ -153,8 +153,8 @@ impl Op for GatherElements {
         Tolerance::EXACT
     }
 
-    fn checked_indices(&self, call: &Call) -> Vec<(usize, usize, usize, bool)> {
-        vec![(1, 0, call.axis("axis"), true)]
+    fn checked_indices(&self, call: &Call) -> Vec<IndexUse> {
+        vec![IndexUse { indices: 1, data: 0, axis: call.axis("axis"), column: 0, columns: 1 }]
     }
 }
 
@@ -201,7 +201,7 @@ impl Op for Scatter {
         Tolerance::ROUNDING
     }
 
-    fn checked_indices(&self, call: &Call) -> Vec<(usize, usize, usize, bool)> {
-        vec![(1, 0, call.axis("axis"), true)]
+    fn checked_indices(&self, call: &Call) -> Vec<IndexUse> {
+        vec![IndexUse { indices: 1, data: 0, axis: call.axis("axis"), column: 0, columns: 1 }]
     }
 }

@@ -6,7 +6,7 @@ use super::elementwise::Takes;
 use super::gather::{index_place, require_indices, whole_index};
 use super::gather_elements::{adds, copy, nest, update, updated};
 use super::{At, Blame, Build};
-use super::{Call, Default, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
+use super::{Call, Default, EvalError, IndexUse, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
 use crate::types::TensorType;
 use mlc_codegen::base::Dim;
 use mlc_codegen::kernel::{Body, Index, Loops};
@@ -90,11 +90,9 @@ fn offset(call: &Call, x: &Tensor, indices: &Tensor, position: &[usize]) -> Resu
     Ok(super::offset(x.shape(), &[&from, inner].concat()))
 }
 
-fn checks(call: &Call) -> Vec<(usize, usize, usize, bool)> {
-    match depth(call) {
-        Some(1) => vec![(1, 0, 0, true)],
-        _ => vec![],
-    }
+fn checks(call: &Call) -> Vec<IndexUse> {
+    let columns = depth(call).unwrap_or(0);
+    (0..columns).map(|column| IndexUse { indices: 1, data: 0, axis: column, column, columns }).collect()
 }
 
 impl Op for GatherNd {
@@ -124,7 +122,7 @@ impl Op for GatherNd {
         Tolerance::EXACT
     }
 
-    fn checked_indices(&self, call: &Call) -> Vec<(usize, usize, usize, bool)> {
+    fn checked_indices(&self, call: &Call) -> Vec<IndexUse> {
         checks(call)
     }
 }
@@ -171,7 +169,7 @@ impl Op for ScatterNd {
         Tolerance::ROUNDING
     }
 
-    fn checked_indices(&self, call: &Call) -> Vec<(usize, usize, usize, bool)> {
+    fn checked_indices(&self, call: &Call) -> Vec<IndexUse> {
         checks(call)
     }
 }

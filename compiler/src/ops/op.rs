@@ -40,6 +40,21 @@ pub enum EvalError {
     Size(String),
 }
 
+/// An input whose elements are indices into an axis of another; `-extent..0` counts from the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IndexUse {
+    /// The input that holds them.
+    pub indices: usize,
+    /// The input that they point into.
+    pub data: usize,
+    /// The axis of `data`.
+    pub axis: usize,
+    /// Which position of the last axis of `indices` holds them.
+    pub column: usize,
+    /// How many positions that axis has; 1 when every element is one of them.
+    pub columns: usize,
+}
+
 /// One op.
 pub trait Op: Sync {
     /// Its words.
@@ -59,9 +74,8 @@ pub trait Op: Sync {
         Tolerance::ROUNDING
     }
 
-    /// Inputs that hold indices into an axis of another: `(indices, data, axis, negative allowed)`. The runtime checks
-    /// them before kernels run.
-    fn checked_indices(&self, _call: &Call) -> Vec<(usize, usize, usize, bool)> {
+    /// Inputs that hold indices into an axis of another. The runtime checks them before kernels run.
+    fn checked_indices(&self, _call: &Call) -> Vec<IndexUse> {
         vec![]
     }
 }

@@ -7,7 +7,7 @@ use super::groups::Groups;
 use super::homes::{Home, Lease};
 use super::kernels::Kernels;
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
-use crate::ops::Lowering;
+use crate::ops::{IndexUse, Lowering};
 use crate::types::{Loc, TensorType};
 use mlc_codegen::base::{Dim, Slot, SlotDef, Slots, Storage};
 use mlc_codegen::kernel::{
@@ -294,7 +294,7 @@ impl<'s, 'g> Walk<'s, 'g> {
     fn check_indices(&mut self, node: NodeId, steps: &mut Vec<Step>) {
         let graph = self.shared.graph;
         let checks = with_call(graph, node, |op, call| op.op().checked_indices(call));
-        for (indices, data, axis, negative) in checks {
+        for IndexUse { indices, data, axis, column, columns } in checks {
             let inputs = &graph.nodes[node].inputs;
             let Home::Memory { argument, .. } = self.solid(inputs[indices], steps) else {
                 unreachable!("a solid value is in memory")
@@ -302,7 +302,9 @@ impl<'s, 'g> Walk<'s, 'g> {
             let count = graph.ty(inputs[indices]).elements();
             let extent = graph.ty(inputs[data]).dims[axis].clone();
             let source = self.shared.source(graph.nodes[node].loc);
-            steps.push(Step::Check(IndexCheck { indices: argument, count, extent, negative, source }));
+            let (column, columns) = (column as i64, columns as i64);
+            let check = IndexCheck { indices: argument, count, extent, negative: true, column, columns, source };
+            steps.push(Step::Check(check));
         }
     }
 

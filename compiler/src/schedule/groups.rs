@@ -63,7 +63,7 @@ impl Groups {
                         solid.extend(&data.inputs);
                     }
                     let checked = with_call(graph, *node, |op, call| op.op().checked_indices(call));
-                    solid.extend(checked.into_iter().map(|(indices, ..)| data.inputs[indices]));
+                    solid.extend(checked.into_iter().map(|checked| data.inputs[checked.indices]));
                 }
                 NodeKind::Repeat(_) | NodeKind::If { .. } => solid.extend(&data.inputs),
                 _ => {}

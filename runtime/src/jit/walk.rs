@@ -127,15 +127,14 @@ impl Walk<'_> {
             Step::Count { slot, from } => self.count(*slot, *from)?,
             Step::Loop { counter, trips, condition, body } => {
                 let trips = trips.eval(&self.sizes).expect("checked");
-                let outside = self.sizes[counter.0 as usize];
                 for turn in 0..trips {
-                    self.sizes[counter.0 as usize] = turn;
+                    self.turn(*counter, turn);
                     if condition.as_ref().is_some_and(|flag| !self.flag(flag)) {
                         break;
                     }
                     self.steps(body)?;
                 }
-                self.sizes[counter.0 as usize] = outside;
+                self.turn(*counter, 0);
             }
             Step::Branch { flag, then, otherwise } => {
                 let steps = if self.flag(flag) { then } else { otherwise };
@@ -143,6 +142,12 @@ impl Walk<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Sets a counter and what is derived from it.
+    fn turn(&mut self, counter: Slot, turn: i64) {
+        self.sizes[counter.0 as usize] = turn;
+        self.plan.slots.refill(counter, &mut self.sizes).expect("no derived size overflows, as was checked");
     }
 
     fn region(&self, argument: &Argument) -> Region<'_> {
@@ -182,7 +187,7 @@ impl Walk<'_> {
         let count = check.count.eval(&self.sizes).expect("checked") as usize;
         let extent = check.extent.eval(&self.sizes).expect("checked");
         let least = if check.negative { -extent } else { 0 };
-        for place in 0..count {
+        for place in (check.column as usize..count).step_by(check.columns as usize) {
             let index = self.integer(&check.indices, place);
             if index < least || index >= extent {
                 return Err(Stop::Index { index, place, extent, source: check.source });

@@ -223,7 +223,7 @@ impl Slots {
         }
     }
 
-    /// The ranges of the slots that are derived from others, anew after `slot` became a range; `None` on overflow.
+    /// The ranges of the slots that are derived from others, anew after `slot` got another range; `None` on overflow.
     pub fn rederive(&self, slot: Slot, ranges: &mut [Interval]) -> Option<()> {
         for (later, def) in self.iter().skip(slot.0 as usize + 1) {
             if !matches!(def, SlotDef::Given { .. } | SlotDef::Counted { .. } | SlotDef::Counter { .. }) {
@@ -248,7 +248,7 @@ impl Slots {
         Ok(())
     }
 
-    /// Fills the slots that are derived from others anew, after the counted slot `slot` became known.
+    /// Fills the slots that are derived from others anew, after `slot` got another number.
     pub fn refill(&self, slot: Slot, sizes: &mut [i64]) -> Result<(), SizeError> {
         for (later, def) in self.iter().skip(slot.0 as usize + 1) {
             if !matches!(def, SlotDef::Given { .. } | SlotDef::Counted { .. } | SlotDef::Counter { .. }) {

@@ -75,6 +75,10 @@ pub struct IndexCheck {
     pub extent: Dim,
     /// Whether `-extent..0` is allowed too.
     pub negative: bool,
+    /// The first element that counts; below `columns`.
+    pub column: i64,
+    /// Every so many elements one counts; positive.
+    pub columns: i64,
     /// The entry of the source table that an error points at.
     pub source: u32,
 }

@@ -79,6 +79,9 @@ impl Check<'_> {
             Step::Check(check) => {
                 let wide = self.elements_of(&check.indices, &[DType::I64, DType::I32])?;
                 self.range(&check.extent)?;
+                if !(0..check.columns).contains(&check.column) {
+                    return Err(PlanError::Reach(check.indices.members()[0]));
+                }
                 let need = self.range(&check.count)?.hi.checked_mul(wide).ok_or(PlanError::Overflow)?;
                 self.holds(&check.indices, need)
             }
@@ -89,16 +92,18 @@ impl Check<'_> {
                 self.counted(*slot)
             }
             Step::Loop { counter, trips, condition, body } => {
-                let outside = *self.ranges.get(counter.0 as usize).ok_or(PlanError::NotASlot(*counter))?;
+                self.ranges.get(counter.0 as usize).ok_or(PlanError::NotASlot(*counter))?;
+                let Some(turns) = Interval::of_extent(self.range(trips)?.hi) else { return Ok(()) };
+                let outside = self.ranges.clone();
+                self.ranges[counter.0 as usize] = turns;
+                self.plan.slots.rederive(*counter, &mut self.ranges).ok_or(PlanError::Overflow)?;
+                self.counters.push(*counter);
                 if let Some(flag) = condition {
                     self.flag(flag)?;
                 }
-                let Some(turns) = Interval::of_extent(self.range(trips)?.hi) else { return Ok(()) };
-                self.ranges[counter.0 as usize] = turns;
-                self.counters.push(*counter);
                 self.steps(body)?;
                 self.counters.pop();
-                self.ranges[counter.0 as usize] = outside;
+                self.ranges = outside;
                 Ok(())
             }
             Step::Branch { flag, then, otherwise } => {
