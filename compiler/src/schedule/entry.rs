@@ -181,10 +181,12 @@ impl<'s, 'g> Walk<'s, 'g> {
     /// Nodes in order. `kept` are used after the block.
     fn block(&mut self, block: &Block, kept: &[ValueId], steps: &mut Vec<Step>) {
         let last = self.last_uses(block, kept);
+        let mut ends: Vec<Vec<ValueId>> = vec![vec![]; block.nodes.len() + 1];
+        last.iter().for_each(|(value, at)| ends[*at].push(*value));
         for (i, node) in block.nodes.iter().enumerate() {
             let dies = |value: ValueId| last.get(&value).is_none_or(|at| *at <= i);
             self.node(*node, block, i, &dies, steps);
-            let mut dead: Vec<ValueId> = last.iter().filter(|(_, at)| **at == i).map(|(value, _)| *value).collect();
+            let mut dead = std::mem::take(&mut ends[i]);
             let unused = self.shared.graph.nodes[*node].outputs.iter().filter(|v| !last.contains_key(v));
             dead.extend(unused);
             dead.sort();

@@ -3,9 +3,9 @@
 use super::*;
 
 impl Walk<'_, '_> {
+    /// The number of a buffer. Values that lie in one region in turn, as tensors of one size, share it.
     pub(super) fn buffer(&mut self, def: BufferDef) -> PlanBuffer {
-        let known = !matches!(def.place, Place::Arena { .. });
-        let found = self.buffers.iter().position(|b| known && *b == def);
+        let found = self.buffers.iter().position(|b| *b == def);
         let index = found.unwrap_or_else(|| {
             self.buffers.push(def);
             self.buffers.len() - 1
