@@ -89,7 +89,7 @@ impl SyntaxError {
                 at,
                 format!("edition {n} is not known here"),
             )
-            .help(format!("update mlc, or run `mlc fmt --edition 1` where edition {n} is known")),
+            .help(format!("update mlc to one that knows edition {n}")),
             MissingEdition => Parts::new("this file does not name its edition", at, "expected `mdl 1` here")
                 .help("write `mdl 1` as the first line")
                 .fix(Exact, Span { start: at.start, end: at.start }, "mdl 1\n", "add `mdl 1`".into()),

@@ -51,6 +51,15 @@ enum Verb {
     Run(run::Args),
 }
 
+/// An error and its causes, but for those that an error before them quotes.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        cause if told.contains(&cause) => told,
+        cause if told.is_empty() => cause,
+        cause => format!("{told}: {cause}"),
+    })
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -69,7 +78,7 @@ pub fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            output::message(&format!("error: {error:#}"));
+            output::message(&format!("error: {}", causes(&error)));
             ExitCode::from(1)
         }
     }

@@ -13,12 +13,40 @@ const LIMIT: u64 = 64 << 20;
 /// The flags of every verb that compiles.
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelArgs {
-    /// A weight file that stands for those that the model names.
-    #[arg(long, value_name = "FILE")]
-    pub(super) weights: Option<PathBuf>,
+    /// A weight file that stands for those that the model names, or random:SEED to draw them.
+    #[arg(long, value_name = "FILE|random:SEED", value_parser = weights)]
+    weights: Option<Weights>,
     /// Which model of a file with several.
     #[arg(long, value_name = "NAME")]
-    pub(super) model: Option<String>,
+    model: Option<String>,
+    /// A profile that the model must have.
+    #[arg(long, value_name = "NAME")]
+    profile: Option<String>,
+    /// A dim that takes another value than the file gives; may be repeated.
+    #[arg(short = 'D', value_name = "DIM=VALUE", value_parser = dim)]
+    dims: Vec<(String, i64)>,
+    /// Makes an error of what could only be checked when the model is called.
+    #[arg(long)]
+    deny_guards: bool,
+}
+
+/// What `--weights` says.
+#[derive(Clone, Debug)]
+enum Weights {
+    File(PathBuf),
+    Random(u64),
+}
+
+fn weights(text: &str) -> Result<Weights, String> {
+    match text.strip_prefix("random:") {
+        Some(seed) => seed.parse().map(Weights::Random).map_err(|_| format!("`{seed}` is no seed: a whole number")),
+        None => Ok(Weights::File(text.into())),
+    }
+}
+
+fn dim(text: &str) -> Result<(String, i64), String> {
+    let pair = text.split_once('=').and_then(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
+    pair.ok_or_else(|| format!("`{text}` is not written DIM=VALUE"))
 }
 
 /// The text of a file; `-` is standard input.
@@ -52,12 +80,20 @@ pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut 
     let text = read(path)?;
     let file = sources.add(path.display().to_string(), text);
     let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (weights, random_weights) = match &args.weights {
+        Some(Weights::File(path)) => (Some(path.clone()), None),
+        Some(Weights::Random(seed)) => (None, Some(*seed)),
+        None => (None, None),
+    };
     let options = frontend::Options {
         folder: Some(parent.to_owned()),
-        weights: args.weights.clone(),
+        weights,
+        random_weights,
         model: args.model.clone(),
+        profile: args.profile.clone(),
+        dims: args.dims.clone(),
         without_weights: lenient,
-        ..frontend::Options::default()
+        deny_guards: args.deny_guards,
     };
     let checked = frontend::check(sources, file, &options);
     Ok((file, checked))

@@ -238,7 +238,7 @@ impl Elaborator<'_> {
             let count = words::count(count, "tensor", "tensors");
             let message = format!("weight `{first}` in the file is not used by the model ({count}, {size})");
             let diagnostic = Diagnostic::warning("MDL0902", message, loc, "read from here");
-            self.diagnostics.push(diagnostic.help("--prune-file drops what nothing uses"));
+            self.diagnostics.push(diagnostic);
         }
     }
 }
