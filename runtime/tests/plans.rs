@@ -203,7 +203,10 @@ fn what_leaves_its_buffers_is_refused() {
     refused(plan(shift(Dim::slot(N) + 1), once()), "one element too many");
     refused(plan(shift(Dim::slot(N) * Dim::slot(N) * (1 << 40)), once()), "longer than any axis may be");
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(1), buffer(2)])]), "a constant is written");
-    refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(3), buffer(1), buffer(3)])]), "read and written at once");
+    refused(
+        plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(3), buffer(3)])]),
+        "read at one place, written at others",
+    );
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(1), buffer(99)])]), "no such buffer");
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(1)])]), "an argument is missing");
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(8), buffer(1), buffer(3)])]), "another storage");

@@ -47,8 +47,9 @@ fn no_file_has_outgrown_itself() {
 fn unsafe_stands_only_where_it_is_allowed() {
     let allowed = ["jit", "cuda", "mmap", "ffi", "pool"].map(|folder| format!("runtime/src/{folder}/"));
     for (name, text) in everything() {
-        let inside =
-            allowed.iter().any(|folder| name.starts_with(folder.as_str())) || name.starts_with("tests/tests/tidy");
+        let inside = allowed.iter().any(|folder| name.starts_with(folder.as_str()))
+            || name.starts_with("tests/tests/tidy")
+            || name == "compiler/codegen/tests/support/machine.rs";
         let found = text.lines().any(|line| {
             let code = line.split("//").next().unwrap_or("");
             code.split(|c: char| !c.is_alphanumeric() && c != '_').any(|word| word == "unsafe")

@@ -6,6 +6,7 @@ use mlc_codegen::base::{DType, Slot, SlotDef, Storage};
 use mlc_codegen::kernel::{
     Argument, Call, EntryPlan, IndexCheck, Kernel, Plan, PlanBuffer, PlanError, Step, check_plan,
 };
+use std::cell::RefCell;
 use std::marker::PhantomData;
 
 /// Bytes that a plan's buffer stands for, borrowed for as long as this lives.
@@ -77,6 +78,8 @@ pub(crate) enum Stop {
     },
     /// A count that a kernel made leaves its bound.
     Count,
+    /// There is no memory for what a kernel needs between its passes.
+    Memory,
 }
 
 /// Runs an entry of the plan that `checked` was made from and that `code` was compiled from. `regions` are its buffers.
@@ -116,7 +119,7 @@ impl Walk<'_> {
 
     fn step(&mut self, step: &Step) -> Result<(), Stop> {
         match step {
-            Step::Call(call) => self.call(call),
+            Step::Call(call) => self.call(call)?,
             Step::Copy { from, to, bytes } => {
                 let bytes = bytes.eval(&self.sizes).expect("checked") as usize;
                 let (from, to) = (self.region(from), self.region(to));
@@ -154,16 +157,28 @@ impl Walk<'_> {
         self.regions[argument.resolve(&self.sizes).0 as usize]
     }
 
-    fn call(&self, call: &Call) {
+    fn call(&self, call: &Call) -> Result<(), Stop> {
         let kernel = call.choose(&self.sizes, &device).expect("a variant fits, as was checked");
-        let buffers: Vec<*mut u8> = call.arguments.iter().map(|a| self.region(a).start).collect();
-        let job = Job { entry: self.code.entry(kernel.0 as usize), buffers: &buffers, sizes: &self.sizes };
-        let threads = self.pool.threads();
+        let (entry, scratch) = self.code.entry(kernel.0 as usize);
         let work = work_of(&self.plan.kernels[kernel.0 as usize], &self.sizes);
-        if threads == 1 || work < SMALL {
-            return job.run(0, 1);
-        }
-        self.pool.run(threads, &|part| job.run(part, threads));
+        let parts = if work < SMALL { 1 } else { self.pool.threads() };
+        let each = scratch.eval(&self.sizes).and_then(|bytes| usize::try_from(bytes).ok()).ok_or(Stop::Memory)?;
+        let bytes = each.checked_mul(parts).ok_or(Stop::Memory)?;
+        SCRATCH.with_borrow_mut(|memory| {
+            let words = bytes.div_ceil(8);
+            if memory.len() < words {
+                memory.try_reserve(words - memory.len()).map_err(|_| Stop::Memory)?;
+                memory.resize(words, 0);
+            }
+            let mut buffers: Vec<*mut u8> = call.arguments.iter().map(|a| self.region(a).start).collect();
+            buffers.push(memory.as_mut_ptr().cast());
+            let job = Job { entry, buffers: &buffers, sizes: &self.sizes };
+            match parts {
+                1 => job.run(0, 1),
+                parts => self.pool.run(parts, &|part| job.run(part, parts)),
+            }
+            Ok(())
+        })
     }
 
     /// An element of an i64 or i32 buffer that was checked to hold it.
@@ -206,6 +221,11 @@ impl Walk<'_> {
         self.sizes[slot.0 as usize] = count;
         self.plan.slots.refill(slot, &mut self.sizes).map_err(|_| Stop::Count)
     }
+}
+
+thread_local! {
+    /// What kernels use between their passes: grown to the greatest need of this thread's walks and kept.
+    static SCRATCH: RefCell<Vec<u64>> = const { RefCell::new(vec![]) };
 }
 
 /// Points of an iteration space below which one thread is faster than waking another.

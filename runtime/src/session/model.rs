@@ -220,6 +220,7 @@ impl Session {
                 let message = format!("index {index} at position {place} is outside an axis of extent {extent}");
                 RunError::new("MDL0703", message, artifact.meta.sources.get(source as usize))
             }
+            Stop::Memory => RunError::new("MDL0709", "there is not enough memory for a kernel", None),
             Stop::Count => RunError::new("MDL0709", "a count is beyond its bound", None),
         })
     }

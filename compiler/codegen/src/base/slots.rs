@@ -291,11 +291,7 @@ fn derived_range(def: &SlotDef, range: &dyn Fn(&Dim) -> Option<Interval>) -> Opt
     let pair = |a: &Dim, b: &Dim| Some((range(a)?, range(b)?));
     Some(match def {
         SlotDef::Floor(a, k) => range(a)?.floor_div_mod(*k, None),
-        SlotDef::Quotient(a, b) => {
-            let (a, b) = pair(a, b)?;
-            let least = b.lo.max(1);
-            Interval { lo: a.lo.div_euclid(least).min(0), hi: a.hi.div_euclid(least).max(0) }
-        }
+        SlotDef::Quotient(a, b) => quotients(pair(a, b)?)?,
         SlotDef::Max(a, b) => {
             let (a, b) = pair(a, b)?;
             Interval { lo: a.lo.max(b.lo), hi: a.hi.max(b.hi) }
@@ -306,6 +302,19 @@ fn derived_range(def: &SlotDef, range: &dyn Fn(&Dim) -> Option<Interval>) -> Opt
         }
         SlotDef::Given { .. } | SlotDef::Counted { .. } | SlotDef::Counter { .. } => return None,
     })
+}
+
+/// All `floor(a / b)`, 0 where b is 0; the extremes lie at the ends and beside 0.
+fn quotients((a, b): (Interval, Interval)) -> Option<Interval> {
+    let inside = |divisor: &i64| (b.lo..=b.hi).contains(divisor);
+    let mut all = Vec::new();
+    for divisor in [b.lo, b.hi, -1, 1].into_iter().filter(inside).filter(|divisor| *divisor != 0) {
+        for dividend in [a.lo, a.hi] {
+            all.push(dividend.checked_div_euclid(divisor)?);
+        }
+    }
+    all.extend(inside(&0).then_some(0));
+    Some(Interval { lo: *all.iter().min()?, hi: *all.iter().max()? })
 }
 
 #[cfg(test)]

@@ -1,98 +1,178 @@
-//! Sizes, addresses, single elements, loops and the split between parts.
+//! The body of a kernel's entry while it is built: sizes, loops, and the split between parts.
 
-use crate::base::{DType, Dim, Storage};
-use crate::kernel::{Access, AxisId, Index, Kernel, Source, Store};
+use super::clif::{Clif, Parts, proved};
+use super::nest::Lanes;
+use super::select::Isa;
+use crate::base::Dim;
+use crate::kernel::{AxisId, Kernel, Types};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32, F64, I8, I32, I64};
-use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, Value};
+use cranelift_codegen::ir::types::I64;
+use cranelift_codegen::ir::{FuncRef, InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
 
-/// The body of a kernel's function while it is built.
+/// Where expressions find the accumulator of a contraction or of attention.
+#[derive(Clone, Copy)]
+pub(super) enum Accumulator {
+    /// Nowhere: cells hold it.
+    None,
+    /// At an address, in the accumulator's type; consecutive along the vector axis.
+    At(Value),
+}
+
+/// An entry under construction. `positions` and `values` are those of the point that is being emitted.
 pub(super) struct Driver<'f, 'k> {
     pub(super) b: FunctionBuilder<'f>,
     pub(super) kernel: &'k Kernel,
-    pub(super) types: &'k [DType],
+    pub(super) types: Types,
+    pub(super) isa: Isa,
+    pub(super) buffers: Vec<Value>,
+    pub(super) sizes: Value,
     pub(super) part: Value,
+    pub(super) parts: Value,
     pub(super) positions: Vec<Option<Value>>,
-    pub(super) cells: Vec<Variable>,
-    buffers: Value,
-    sizes: Value,
-    parts: Value,
+    /// The variables of each cell: one as a scalar, or its parts.
+    pub(super) cells: Vec<Vec<Variable>>,
+    pub(super) accumulator: Accumulator,
+    /// Leaf functions that the entry calls.
+    pub(super) leaves: Vec<FuncRef>,
+    /// The axis whose neighbours are computed together; `None` for single points.
+    pub(super) lanes: Option<Lanes>,
+    /// Whether a node's value differs between lanes.
+    pub(super) varies: Vec<bool>,
+    /// Whether a node's value may change between statements: it depends on a cell or on a buffer that is written.
+    pub(super) unstable: Vec<bool>,
+    /// What is computed already and still holds.
+    pub(super) values: Vec<Option<Parts>>,
 }
 
-/// Memory that the session check has proved to be there.
-pub(super) fn trusted() -> MemFlagsData {
-    MemFlagsData::trusted()
-}
-
-/// The register type of a compute type.
-pub(super) fn register(dtype: DType) -> ir::Type {
-    match dtype.compute() {
-        DType::F64 => F64,
-        DType::F32 => F32,
-        DType::I64 => I64,
-        DType::Bool => I8,
-        _ => I32,
+impl<'f> Driver<'f, '_> {
+    /// The emitter for single numbers.
+    pub(super) fn single(&mut self) -> Clif<'_, 'f> {
+        Clif::new(&mut self.b, 1, self.isa.is_fused())
     }
-}
 
-impl<'f, 'k> Driver<'f, 'k> {
-    pub(super) fn new(b: FunctionBuilder<'f>, kernel: &'k Kernel, types: &'k [DType]) -> Self {
-        let block = b.current_block().expect("a block is current");
-        let [buffers, sizes, part, parts] =
-            <[Value; 4]>::try_from(b.func.dfg.block_params(block)).expect("four parameters");
-        let positions = vec![None; kernel.axes.len()];
-        Driver { b, kernel, types, part, positions, cells: vec![], buffers, sizes, parts }
+    /// The emitter for the current lanes.
+    pub(super) fn vector(&mut self, lanes: usize) -> Clif<'_, 'f> {
+        Clif::new(&mut self.b, lanes, self.isa.is_fused())
     }
 
     pub(super) fn integer(&mut self, value: i64) -> Value {
         self.b.ins().iconst(I64, value)
     }
 
-    /// A dim from the size block. Overflow was excluded by the session check.
+    /// A dim from the size block, which no kernel changes. Overflow was excluded by the session check.
     pub(super) fn dim(&mut self, dim: &Dim) -> Value {
+        let flags = MemFlagsData::trusted().with_readonly().with_can_move();
         let mut sum = None;
         for (slots, coefficient) in dim.terms() {
-            let mut product = self.integer(*coefficient);
+            let mut product = None;
             for slot in slots {
-                let factor = self.b.ins().load(I64, trusted(), self.sizes, slot.0 as i32 * 8);
-                product = self.b.ins().imul(product, factor);
+                let factor = self.b.ins().load(I64, flags, self.sizes, slot.0 as i32 * 8);
+                product = Some(product.map_or(factor, |p| self.b.ins().imul(p, factor)));
             }
+            let product = match product {
+                None => self.integer(*coefficient),
+                Some(product) => self.times(product, *coefficient),
+            };
             sum = Some(sum.map_or(product, |s| self.b.ins().iadd(s, product)));
         }
         sum.unwrap_or_else(|| self.integer(0))
     }
 
+    pub(super) fn extent(&mut self, axis: AxisId) -> Value {
+        self.dim(&self.kernel.axis(axis).extent)
+    }
+
+    /// `a * factor`, by a constant.
+    pub(super) fn times(&mut self, a: Value, factor: i64) -> Value {
+        match factor {
+            1 => a,
+            f if f > 0 && f.count_ones() == 1 => self.b.ins().ishl_imm_s(a, i64::from(f.trailing_zeros())),
+            f => self.b.ins().imul_imm_s(a, f),
+        }
+    }
+
+    /// `a * dim`.
+    pub(super) fn times_dim(&mut self, a: Value, dim: &Dim) -> Value {
+        match dim.as_constant() {
+            Some(factor) => self.times(a, factor),
+            None => {
+                let factor = self.dim(dim);
+                self.b.ins().imul(a, factor)
+            }
+        }
+    }
+
     /// This part's share of `0..extent`.
-    fn share(&mut self, extent: Value) -> (Value, Value) {
+    pub(super) fn share(&mut self, extent: Value) -> (Value, Value) {
         let next = self.b.ins().iadd_imm_s(self.part, 1);
-        let ends = [self.part, next].map(|p| {
-            let scaled = self.b.ins().imul(extent, p);
+        let ends = [self.part, next].map(|part| {
+            let scaled = self.b.ins().imul(extent, part);
             self.b.ins().sdiv(scaled, self.parts)
         });
         (ends[0], ends[1])
     }
 
-    /// `for position in 0..extent`, or in this part's share of it.
-    pub(super) fn each_position(&mut self, axis: AxisId, split: bool, body: &mut dyn FnMut(&mut Self)) {
-        let extent = self.dim(&self.kernel.axis(axis).extent);
-        let (from, to) = if split { self.share(extent) } else { (self.integer(0), extent) };
-        let (top, inside, end) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
-        let i = self.b.append_block_param(top, I64);
-        self.b.ins().jump(top, &[from.into()]);
-        self.b.switch_to_block(top);
-        let more = self.b.ins().icmp(IntCC::SignedLessThan, i, to);
-        self.b.ins().brif(more, inside, &[], end, &[]);
-        self.b.switch_to_block(inside);
-        self.positions[axis.0 as usize] = Some(i);
-        body(self);
-        self.positions[axis.0 as usize] = None;
-        let next = self.b.ins().iadd_imm_s(i, 1);
-        self.b.ins().jump(top, &[next.into()]);
-        self.b.switch_to_block(end);
+    /// This part's ranges of several extents: of the longest its share, of the others all.
+    pub(super) fn shares(&mut self, extents: &[Value]) -> Vec<(Value, Value)> {
+        let zero = self.integer(0);
+        if let [only] = extents {
+            return vec![self.share(*only)];
+        }
+        let (mut longest, mut which) = (extents[0], zero);
+        for (i, extent) in extents.iter().enumerate().skip(1) {
+            let longer = self.b.ins().icmp(IntCC::SignedGreaterThan, *extent, longest);
+            let number = self.integer(i as i64);
+            longest = self.b.ins().select(longer, *extent, longest);
+            which = self.b.ins().select(longer, number, which);
+        }
+        let (from, to) = self.share(longest);
+        extents
+            .iter()
+            .enumerate()
+            .map(|(i, extent)| {
+                let is_it = self.b.ins().icmp_imm_s(IntCC::Equal, which, i as i64);
+                (self.b.ins().select(is_it, from, zero), self.b.ins().select(is_it, to, *extent))
+            })
+            .collect()
     }
 
-    /// Runs `then` only where `condition` is not zero.
+    /// `for i in from..to step step`; with a step above 1 the last iteration ends at or before `to`. Gives where it ended.
+    pub(super) fn each(&mut self, from: Value, to: Value, step: i64, body: &mut dyn FnMut(&mut Self, Value)) -> Value {
+        let (top, inside, end) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let i = self.b.append_block_param(top, I64);
+        let limit = if step == 1 { to } else { self.b.ins().iadd_imm_s(to, 1 - step) };
+        self.b.ins().jump(top, &[from.into()]);
+        self.b.switch_to_block(top);
+        let more = self.b.ins().icmp(IntCC::SignedLessThan, i, limit);
+        self.b.ins().brif(more, inside, &[], end, &[]);
+        self.b.switch_to_block(inside);
+        body(self, i);
+        let next = self.b.ins().iadd_imm_s(i, step);
+        self.b.ins().jump(top, &[next.into()]);
+        self.b.switch_to_block(end);
+        i
+    }
+
+    /// Nested loops over axes, each with its range.
+    pub(super) fn each_in(&mut self, axes: &[AxisId], ranges: &[(Value, Value)], body: &mut dyn FnMut(&mut Self)) {
+        let (Some((first, rest)), Some((range, ranges))) = (axes.split_first(), ranges.split_first()) else {
+            return body(self);
+        };
+        self.each(range.0, range.1, 1, &mut |d, i| {
+            d.positions[first.0 as usize] = Some(i);
+            d.each_in(rest, ranges, body);
+        });
+    }
+
+    /// Nested loops over whole axes.
+    pub(super) fn each_position(&mut self, axes: &[AxisId], body: &mut dyn FnMut(&mut Self)) {
+        let zero = self.integer(0);
+        let ranges: Vec<(Value, Value)> = axes.iter().map(|axis| (zero, self.extent(*axis))).collect();
+        self.each_in(axes, &ranges, body);
+    }
+
+    /// `if condition { then() }`.
     pub(super) fn when(&mut self, condition: Value, then: &mut dyn FnMut(&mut Self)) {
         let (yes, end) = (self.b.create_block(), self.b.create_block());
         self.b.ins().brif(condition, yes, &[], end, &[]);
@@ -102,106 +182,51 @@ impl<'f, 'k> Driver<'f, 'k> {
         self.b.switch_to_block(end);
     }
 
-    /// The element an access touches, and whether all guards hold (`None`: there are none). `values` are the computed
-    /// coordinates as i64, in order.
-    fn element(&mut self, access: &Access, values: &[Value]) -> (Value, Option<Value>) {
-        let mut element = self.dim(&access.base);
-        let mut inside: Option<Value> = None;
-        let mut values = values.iter();
-        for coord in &access.coords {
-            let position = match &coord.source {
-                Source::Index(index) => self.index(index),
-                Source::Value(_) => *values.next().expect("one value per computed coordinate"),
-            };
-            if let Some(guard) = &coord.guard {
-                let guard = self.dim(guard);
-                // Unsigned: a negative position is a large one. A negative guard is empty, so the sign is checked too.
-                let below = self.b.ins().icmp(IntCC::UnsignedLessThan, position, guard);
-                let some = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, guard, 0);
-                let holds = self.b.ins().band(below, some);
-                inside = Some(inside.map_or(holds, |other| self.b.ins().band(other, holds)));
-            }
-            let stride = self.dim(&coord.stride);
-            let step = self.b.ins().imul(position, stride);
-            element = self.b.ins().iadd(element, step);
-        }
-        (element, inside)
-    }
-
-    fn index(&mut self, index: &Index) -> Value {
-        let mut sum = self.dim(&index.plus);
-        for (axis, coefficient) in &index.terms {
-            let position = self.positions[axis.0 as usize].expect("the statement's axes are bound");
-            let factor = self.integer(*coefficient);
-            let step = self.b.ins().imul(position, factor);
-            sum = self.b.ins().iadd(sum, step);
-        }
-        if index.div != 1 {
-            sum = self.floor_divide(sum, index.div);
-        }
-        match index.modulus {
-            None => sum,
-            Some(m) => {
-                let quotient = self.floor_divide(sum, m);
-                let m = self.integer(m);
-                let whole = self.b.ins().imul(quotient, m);
-                self.b.ins().isub(sum, whole)
-            }
-        }
-    }
-
-    fn floor_divide(&mut self, a: Value, divisor: i64) -> Value {
-        if divisor.count_ones() == 1 {
-            return self.b.ins().sshr_imm_s(a, i64::from(divisor.trailing_zeros()));
-        }
-        let divisor = self.integer(divisor);
-        let quotient = self.b.ins().sdiv(a, divisor);
-        let remainder = self.b.ins().srem(a, divisor);
-        let below = self.b.ins().ushr_imm_s(remainder, 63);
-        self.b.ins().isub(quotient, below)
-    }
-
-    fn address(&mut self, access: &Access, element: Value) -> (Value, DType) {
-        let Storage::Plain(dtype) = self.kernel.buffer(access.buffer).storage else {
-            unreachable!("the verifier refuses packed buffers")
-        };
-        let base = self.b.ins().load(I64, trusted(), self.buffers, access.buffer.0 as i32 * 8);
-        let shift = (dtype.bits() / 8).trailing_zeros();
-        let bytes = self.b.ins().ishl_imm_s(element, i64::from(shift));
-        (self.b.ins().iadd(base, bytes), dtype)
-    }
-
-    /// One element in its compute type; the fill outside a guard.
-    pub(super) fn load(&mut self, access: &Access, values: &[Value]) -> Value {
-        let (element, inside) = self.element(access, values);
-        let Some(inside) = inside else {
-            let (at, dtype) = self.address(access, element);
-            return self.load_at(at, dtype);
-        };
-        let (yes, end) = (self.b.create_block(), self.b.create_block());
-        let result = self.b.append_block_param(end, register(access.fill.dtype()));
-        let fill = self.constant(access.fill);
-        self.b.ins().brif(inside, yes, &[], end, &[fill.into()]);
+    /// `if condition { then() } else { otherwise() }`, values of the given types.
+    pub(super) fn either(
+        &mut self,
+        condition: Value,
+        kinds: &[Type],
+        then: &mut dyn FnMut(&mut Self) -> Vec<Value>,
+        otherwise: &mut dyn FnMut(&mut Self) -> Vec<Value>,
+    ) -> Vec<Value> {
+        let (yes, no, end) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
+        let results: Vec<Value> = kinds.iter().map(|kind| self.b.append_block_param(end, *kind)).collect();
+        self.b.ins().brif(condition, yes, &[], no, &[]);
         self.b.switch_to_block(yes);
-        let (at, dtype) = self.address(access, element);
-        let value = self.load_at(at, dtype);
-        self.b.ins().jump(end, &[value.into()]);
+        let values: Vec<_> = then(self).into_iter().map(Into::into).collect();
+        self.b.ins().jump(end, &values);
+        self.b.switch_to_block(no);
+        let values: Vec<_> = otherwise(self).into_iter().map(Into::into).collect();
+        self.b.ins().jump(end, &values);
         self.b.switch_to_block(end);
-        result
+        results
     }
 
-    /// Stores one element, converted to the buffer's type; nothing outside a guard.
-    pub(super) fn store(&mut self, store: &Store, value: Value, values: &[Value]) {
-        let from = self.types[store.value.0 as usize];
-        let (element, inside) = self.element(&store.access, values);
-        let mut write = |d: &mut Self| {
-            let (at, dtype) = d.address(&store.access, element);
-            let value = d.convert(value, from, dtype);
-            d.store_at(at, value, dtype);
-        };
-        match inside {
-            Some(inside) => self.when(inside, &mut write),
-            None => write(self),
-        }
+    /// `both && more`, where there is anything to join.
+    pub(super) fn and(&mut self, condition: &mut Option<Value>, more: Value) {
+        *condition = Some(condition.map_or(more, |old| self.b.ins().band(old, more)));
+    }
+
+    /// Bytes of the stack, 16-byte aligned.
+    pub(super) fn stack(&mut self, bytes: usize) -> Value {
+        let data = StackSlotData::new(StackSlotKind::ExplicitSlot, bytes as u32, 4);
+        let slot = self.b.create_sized_stack_slot(data);
+        self.b.ins().stack_addr(I64, slot, 0)
+    }
+
+    /// A pointer `bytes` past another.
+    pub(super) fn offset(&mut self, pointer: Value, bytes: Value) -> Value {
+        self.b.ins().iadd(pointer, bytes)
+    }
+
+    /// Reads a whole vector or number.
+    pub(super) fn read(&mut self, kind: Type, at: Value, bytes: i32) -> Value {
+        self.b.ins().load(kind, proved(), at, bytes)
+    }
+
+    /// Writes a whole vector or number.
+    pub(super) fn write(&mut self, value: Value, at: Value, bytes: i32) {
+        self.b.ins().store(proved(), value, at, bytes);
     }
 }

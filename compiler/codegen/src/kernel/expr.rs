@@ -22,7 +22,7 @@ pub enum Unary {
     Abs,
     /// Floats.
     Sqrt,
-    /// Floats; within 1 ulp for f32, 2 for f64.
+    /// Floats; within 2 ulp.
     Exp,
     /// Natural logarithm; floats; within 2 ulp.
     Log,
@@ -30,9 +30,9 @@ pub enum Unary {
     Erf,
     /// Floats; within 4 ulp.
     Tanh,
-    /// Floats; within 2 ulp up to a million radians.
+    /// Floats.
     Sin,
-    /// Floats; within 2 ulp up to a million radians.
+    /// Floats.
     Cos,
     /// Towards negative infinity; floats.
     Floor,

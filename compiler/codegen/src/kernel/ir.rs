@@ -110,6 +110,34 @@ pub struct Contract {
     pub stores: Vec<Store>,
 }
 
+/// `s[m, n] = score(Σ_d q[m, d] · k[n, d])`, softmax over the visible n, `out[m, e] = Σ_n p[m, n] · v[n, e]`, per batch.
+/// The online softmax keeps no score matrix. Rows that see nothing give 0.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attention {
+    /// Axes of all operands; with grouped queries this is the kv head, and the group is an axis of `m`.
+    pub batch: Vec<AxisId>,
+    /// Query axes.
+    pub m: Vec<AxisId>,
+    /// The key axis.
+    pub n: AxisId,
+    /// The axis of the dot product.
+    pub d: AxisId,
+    /// The axis of the values.
+    pub e: AxisId,
+    /// Over batch, m, d.
+    pub q: ExprId,
+    /// Over batch, n, d.
+    pub k: ExprId,
+    /// Over batch, n, e.
+    pub v: ExprId,
+    /// The score, over `Accumulator`: scale, added mask. -inf hides.
+    pub score: ExprId,
+    /// The range of n that a row sees, affine in m; `None` for all.
+    pub visible: Option<(super::Index, super::Index)>,
+    /// Over `Accumulator`, the weighted sum.
+    pub stores: Vec<Store>,
+}
+
 /// The general form. Axes are bound by `For`; cells are scalars private to a parallel iteration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -162,6 +190,8 @@ pub enum Body {
     Reduce(Reduce),
     /// A product of two operands summed over an axis.
     Contract(Contract),
+    /// Online softmax between two products.
+    Attention(Attention),
     /// Anything else.
     Loops(Loops),
 }
@@ -205,6 +235,7 @@ impl Kernel {
             Body::Map(stores) => stores.iter().collect(),
             Body::Reduce(reduce) => reduce.stores.iter().collect(),
             Body::Contract(contract) => contract.stores.iter().collect(),
+            Body::Attention(attention) => attention.stores.iter().collect(),
             Body::Loops(loops) => loops.statements.iter().flat_map(Statement::stores).collect(),
         }
     }

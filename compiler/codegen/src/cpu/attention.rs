@@ -1,0 +1,349 @@
+//! `attention` in f32, row by row: scores of the visible keys, their softmax, and the weighted sum of the values.
+//!
+//! The scores of one row lie in scratch, never the matrix. Keys and values are read in place where their rows lie along d
+//! and e as f32, else they are evaluated once for each batch position. Rows are shared between parts; each is computed
+//! by one part, in one order.
+
+use super::address::{Motion, motion};
+use super::arithmetic::Arithmetic;
+use super::clif::{Clif, Parts};
+use super::contract::row_access;
+use super::driver::{Accumulator, Driver};
+use super::nest::Lanes;
+use super::{expr, lanes, leaves, pack};
+use crate::base::{DType, Dim, Scalar, Storage};
+use crate::kernel::{Access, Attention, AxisId, Binary, Body, Compare, ExprId, Kernel, Node, Unary};
+use cranelift_codegen::ir::types::{F32, F32X4};
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+/// How an attention runs.
+pub(super) struct AttentionPlan<'k> {
+    kernel: &'k Kernel,
+    a: &'k Attention,
+    /// Keys and values that are read in place.
+    keys: Option<&'k Access>,
+    values: Option<&'k Access>,
+    /// Whether scores, and results, are computed in lanes.
+    score_lanes: bool,
+    store_lanes: bool,
+}
+
+/// Scratch of a part, and what a row needs at hand.
+struct Frame {
+    keys: Value,
+    values: Value,
+    query: Value,
+    scores: Value,
+    out: Value,
+    depth: Value,
+    width: Value,
+}
+
+const LANES: usize = 8;
+
+impl<'k> AttentionPlan<'k> {
+    /// `None` for types other than f32.
+    pub(super) fn new(kernel: &'k Kernel) -> Option<Self> {
+        let Body::Attention(a) = &kernel.body else { return None };
+        let types = kernel.types().expect("the kernel is verified");
+        if types.of(a.q) != DType::F32 {
+            return None;
+        }
+        let in_place = |side: ExprId, along: AxisId| {
+            let access = row_access(kernel, side, &[along])?;
+            let single = kernel.buffer(access.buffer).storage == Storage::Plain(DType::F32);
+            (single && matches!(motion(kernel, access, a.n), Motion::Step(_))).then_some(access)
+        };
+        let moves = |access: &Access, axis: AxisId| motion(kernel, access, axis) != Motion::Free;
+        let operands =
+            kernel.reachable(&[a.score]).into_iter().filter_map(|id| match &kernel.expr.nodes[id.0 as usize] {
+                Node::Operand(operand) => Some(kernel.operand(*operand)),
+                _ => None,
+            });
+        Some(AttentionPlan {
+            kernel,
+            a,
+            keys: in_place(a.k, a.d),
+            values: in_place(a.v, a.e),
+            score_lanes: operands.into_iter().all(|access| moves(access, a.n)),
+            store_lanes: a.stores.iter().all(|s| motion(kernel, &s.access, a.e) == Motion::Step(Dim::from(1))),
+        })
+    }
+
+    fn extent(&self, axis: AxisId) -> &Dim {
+        &self.kernel.axis(axis).extent
+    }
+
+    /// Bytes of evaluated keys and values, of a query, of a row of scores, and of a row of results.
+    fn regions(&self) -> [Dim; 5] {
+        let [n, d, e] = [self.a.n, self.a.d, self.a.e].map(|axis| self.extent(axis));
+        let unless = |in_place: bool, dim: Dim| if in_place { Dim::from(0) } else { dim };
+        [
+            unless(self.keys.is_some(), n.clone() * d * 4),
+            unless(self.values.is_some(), n.clone() * e * 4),
+            d.clone() * 4,
+            n.clone() * 4,
+            e.clone() * 4,
+        ]
+    }
+
+    /// Bytes of scratch for each part.
+    pub(super) fn scratch(&self) -> Dim {
+        self.regions().into_iter().sum()
+    }
+}
+
+/// Emits the loops over batches and rows.
+pub(super) fn lower(d: &mut Driver, plan: &AttentionPlan) {
+    let a = plan.a;
+    d.find_unstable();
+    let rows: Dim = a.m.iter().map(|axis| plan.extent(*axis).clone()).product();
+    let rows = d.dim(&rows);
+    let mut extents: Vec<Value> = a.batch.iter().map(|axis| d.extent(*axis)).collect();
+    extents.push(rows);
+    let ranges = d.shares(&extents);
+    let (outer, rows) = ranges.split_at(a.batch.len());
+    let f = frame(d, plan);
+    d.each_in(&a.batch, outer, &mut |d| {
+        if plan.keys.is_none() {
+            pack::evaluate(d, a.k, &[a.n, a.d], f.keys);
+        }
+        if plan.values.is_none() {
+            pack::evaluate(d, a.v, &[a.n, a.e], f.values);
+        }
+        d.each(rows[0].0, rows[0].1, 1, &mut |d, m| {
+            d.unflatten(&a.m, m);
+            emit_row(d, plan, &f);
+        });
+    });
+}
+
+fn frame(d: &mut Driver, plan: &AttentionPlan) -> Frame {
+    let bytes = d.dim(&plan.scratch());
+    let mine = d.b.ins().imul(bytes, d.part);
+    let mut at = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
+    let starts = plan.regions().map(|region| {
+        let start = at;
+        let bytes = d.dim(&region);
+        at = d.offset(at, bytes);
+        start
+    });
+    let [keys, values, query, scores, out] = starts;
+    let (depth, width) = (d.extent(plan.a.d), d.extent(plan.a.e));
+    Frame { keys, values, query, scores, out, depth, width }
+}
+
+fn emit_row(d: &mut Driver, plan: &AttentionPlan, f: &Frame) {
+    let a = plan.a;
+    pack::evaluate(d, a.q, &[a.d], f.query);
+    let (zero, keys) = (d.integer(0), d.extent(a.n));
+    let (from, to) = match &a.visible {
+        None => (zero, keys),
+        Some((from, to)) => {
+            let (from, to) = (d.index(from), d.index(to));
+            (d.b.ins().smax(from, zero), d.b.ins().smin(to, keys))
+        }
+    };
+    let rows = rows_of(d, plan.keys, f.keys, f.depth, &[a.d], a.n);
+    d.each(from, to, 1, &mut |d, n| {
+        let key = at_row(d, rows, n);
+        let result = at_number(d, f.scores, n);
+        let leaf = d.leaves[leaves::DOT];
+        d.b.ins().call(leaf, &[f.depth, f.query, key, result]);
+    });
+    let most = score_all(d, plan, f, from, to);
+    let sum = weigh_all(d, f, from, to, most);
+    let rows = rows_of(d, plan.values, f.values, f.width, &[a.e], a.n);
+    let zero = d.integer(0);
+    let mut done = zero;
+    for lanes in [16, 4, 1] {
+        done = sum_values(d, f, rows, lanes, (done, f.width), (from, to), sum);
+    }
+    store_all(d, plan, f);
+}
+
+/// The first row of keys or values, and the bytes from one to the next.
+fn rows_of(
+    d: &mut Driver,
+    access: Option<&Access>,
+    evaluated: Value,
+    length: Value,
+    along: &[AxisId],
+    n: AxisId,
+) -> (Value, Value) {
+    let Some(access) = access else { return (evaluated, d.times(length, 4)) };
+    pack::bind_first(d, along);
+    pack::bind_first(d, &[n]);
+    d.forget();
+    let (element, _) = d.element(access, None);
+    let Motion::Step(step) = motion(d.kernel, access, n) else { unreachable!("planned") };
+    let start = d.address(access, element);
+    (start, d.dim(&(step * 4)))
+}
+
+fn at_row(d: &mut Driver, (start, bytes): (Value, Value), n: Value) -> Value {
+    let skipped = d.b.ins().imul(n, bytes);
+    d.offset(start, skipped)
+}
+
+fn at_number(d: &mut Driver, start: Value, i: Value) -> Value {
+    let bytes = d.times(i, 4);
+    d.offset(start, bytes)
+}
+
+/// Turns products into scores, and gives the greatest.
+fn score_all(d: &mut Driver, plan: &AttentionPlan, f: &Frame, from: Value, to: Value) -> Value {
+    let n = plan.a.n;
+    let along = plan.score_lanes.then_some(Lanes { axis: n, count: LANES });
+    let greatest = |e: &mut Clif, a: Parts, b: Parts| expr::binary(e, Binary::Max, DType::F32, a, b);
+    fold(d, along, (from, to), f32::NEG_INFINITY, &greatest, &mut |d, i| {
+        let at = at_number(d, f.scores, i);
+        d.positions[n.0 as usize] = Some(i);
+        d.accumulator = Accumulator::At(at);
+        d.forget();
+        let score = d.value(plan.a.score);
+        write(d, score, at);
+        score
+    })
+}
+
+/// Turns scores into the exponentials of their distance from the greatest, and gives their sum. Where all are -inf the
+/// distance is taken from 0, so that all weights are 0.
+fn weigh_all(d: &mut Driver, f: &Frame, from: Value, to: Value, most: Value) -> Value {
+    let mut e = d.single();
+    let (nothing, zero) = (e.constant(Scalar::F32(f32::NEG_INFINITY)), e.constant(Scalar::F32(0.0)));
+    let hidden = e.compare(Compare::Eq, DType::F32, Parts::one(most), nothing);
+    let shift = e.select(DType::F32, hidden, zero, Parts::one(most)).scalar();
+    let along = Some(Lanes { axis: AxisId(0), count: LANES });
+    let plus = |e: &mut Clif, a: Parts, b: Parts| e.binary(Binary::Add, DType::F32, a, b);
+    fold(d, along, (from, to), 0.0, &plus, &mut |d, i| {
+        let at = at_number(d, f.scores, i);
+        let count = d.lanes.map_or(1, |lanes| lanes.count);
+        let score = match count {
+            1 => Parts::one(d.read(F32, at, 0)),
+            _ => Parts::new((0..count as i32 / 4).map(|i| d.read(F32X4, at, i * 16)).collect::<Vec<_>>()),
+        };
+        let mut e = d.vector(count);
+        let shift = e.splat(DType::F32, shift);
+        let distance = e.binary(Binary::Sub, DType::F32, score, shift);
+        let weight = expr::unary(&mut e, Unary::Exp, DType::F32, distance);
+        write(d, weight, at);
+        weight
+    })
+}
+
+fn write(d: &mut Driver, value: Parts, at: Value) {
+    for (i, part) in (0..).zip(value.all()) {
+        d.write(*part, at, i * 16);
+    }
+}
+
+/// Folds what `each` gives for every position of a range, in lanes and then one by one.
+fn fold(
+    d: &mut Driver,
+    along: Option<Lanes>,
+    (from, to): (Value, Value),
+    start: f32,
+    combine: &dyn Fn(&mut Clif, Parts, Parts) -> Parts,
+    each: &mut dyn FnMut(&mut Driver, Value) -> Parts,
+) -> Value {
+    let mut rest = from;
+    let mut total = d.single().constant(Scalar::F32(start)).scalar();
+    for lanes in along.map(Some).into_iter().chain([None]) {
+        let count = lanes.map_or(1, |lanes| lanes.count);
+        let first = d.vector(count).constant(Scalar::F32(start));
+        let kind = d.vector(count).part_type(DType::F32);
+        let variables: Vec<_> = first
+            .all()
+            .iter()
+            .map(|part| {
+                let variable = d.b.declare_var(kind);
+                d.b.def_var(variable, *part);
+                variable
+            })
+            .collect();
+        d.enter_lanes(lanes, false);
+        rest = d.each(rest, to, count as i64, &mut |d, i| {
+            let value = each(d, i);
+            let old = Parts::new(variables.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+            let sum = combine(&mut d.vector(count), old, value);
+            variables.iter().zip(sum.all()).for_each(|(v, part)| d.b.def_var(*v, *part));
+        });
+        d.enter_lanes(None, false);
+        let all = Parts::new(variables.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+        let one = match count {
+            1 => all.scalar(),
+            _ => lanes::across(&mut d.vector(count), DType::F32, all, &mut |e, a, b| combine(e, a, b)),
+        };
+        total = combine(&mut d.single(), Parts::one(total), Parts::one(one)).scalar();
+    }
+    total
+}
+
+/// `out[e] = Σ_n weight[n] · value[n][e] / sum` for as many blocks of `count` columns as fit; gives where they end.
+fn sum_values(
+    d: &mut Driver,
+    f: &Frame,
+    rows: (Value, Value),
+    count: usize,
+    (first, width): (Value, Value),
+    (from, to): (Value, Value),
+    sum: Value,
+) -> Value {
+    let kind = if count == 1 { F32 } else { F32X4 };
+    d.each(first, width, count as i64, &mut |d, column| {
+        let zero = d.vector(count).constant(Scalar::F32(0.0));
+        let sums: Vec<_> = zero
+            .all()
+            .iter()
+            .map(|part| {
+                let variable = d.b.declare_var(kind);
+                d.b.def_var(variable, *part);
+                variable
+            })
+            .collect();
+        let skipped = d.times(column, 4);
+        d.each(from, to, 1, &mut |d, n| {
+            let weight = at_number(d, f.scores, n);
+            let weight = d.read(F32, weight, 0);
+            let row = at_row(d, rows, n);
+            let row = d.offset(row, skipped);
+            let weight = d.vector(count.min(4)).splat(DType::F32, weight);
+            for (i, variable) in (0..).zip(&sums) {
+                let value = Parts::one(d.read(kind, row, i * 16));
+                let old = Parts::one(d.b.use_var(*variable));
+                let weight = Parts::one(weight.all()[0]);
+                let new = d.vector(count.min(4)).multiply_add(DType::F32, value, weight, old);
+                d.b.def_var(*variable, new.scalar());
+            }
+        });
+        let sums = Parts::new(sums.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+        let mut e = d.vector(count);
+        let (divisor, zero) = (e.splat(DType::F32, sum), e.constant(Scalar::F32(0.0)));
+        let quotient = e.binary(Binary::Div, DType::F32, sums, divisor);
+        let empty = e.compare(Compare::Eq, DType::F32, divisor, zero);
+        let result = e.select(DType::F32, empty, zero, quotient);
+        let at = at_number(d, f.out, column);
+        write(d, result, at);
+    })
+}
+
+fn store_all(d: &mut Driver, plan: &AttentionPlan, f: &Frame) {
+    let e = plan.a.e;
+    let zero = d.integer(0);
+    let along = |d: &mut Driver, from: Value, lanes: Option<Lanes>| {
+        d.enter_lanes(lanes, false);
+        d.each(from, f.width, lanes.map_or(1, |lanes| lanes.count as i64), &mut |d, i| {
+            d.positions[e.0 as usize] = Some(i);
+            d.accumulator = Accumulator::At(at_number(d, f.out, i));
+            d.forget();
+            plan.a.stores.iter().for_each(|store| d.store(store));
+        })
+    };
+    let rest = match plan.store_lanes {
+        true => along(d, zero, Some(Lanes { axis: e, count: LANES })),
+        false => zero,
+    };
+    along(d, rest, None);
+    d.enter_lanes(None, false);
+}

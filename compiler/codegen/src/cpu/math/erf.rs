@@ -1,0 +1,97 @@
+//! `erf`.
+
+use super::{Float, exp};
+use crate::base::DType;
+use crate::cpu::arithmetic::Arithmetic;
+use crate::kernel::Compare;
+
+/// `erf x / x - 1` as a polynomial in `x²`, for |x| below 0.9375 (f32) and 1 (f64).
+const NEAR_F32: [f64; 6] = [
+    0.128_379_151_225_090_03,
+    -0.376_124_739_646_911_6,
+    0.112_815_834_581_851_96,
+    -0.026_757_828_891_277_313,
+    0.004_980_023_950_338_364,
+    -0.000_592_308_351_770_043_4,
+];
+const NEAR_F64: [f64; 12] = [
+    0.128_379_167_095_512_56,
+    -0.376_126_389_031_835_26,
+    0.112_837_916_709_443_85,
+    -0.026_866_170_643_135_203,
+    0.005_223_977_606_274_9,
+    -0.000_854_832_593_562_039_5,
+    0.000_120_552_937_403_333_15,
+    -1.492_471_508_113_818e-5,
+    1.644_716_240_791_394_3e-6,
+    -1.620_652_874_946_739_6e-7,
+    1.371_183_530_505_516e-8,
+    -7.780_947_337_828_688e-10,
+];
+/// `(log(erfc t) + t) / t`, for t above 0.9375.
+const FAR_F32: [f64; 7] = [
+    -0.128_658_518_195_152_28,
+    -0.635_110_795_497_894_3,
+    -0.106_303_662_061_691_28,
+    0.023_819_366_469_979_286,
+    -0.003_669_455_181_807_279_6,
+    0.000_329_421_280_184_760_7,
+    -1.189_041_267_934_953_8e-5,
+];
+/// `exp(t²) erfc(t)` as a polynomial in `(t - 2) / (t + 2)`, for t in 1..=6.
+const FAR_F64: [f64; 14] = [
+    0.255_395_676_310_505_75,
+    -0.427_185_847_413_958_3,
+    0.241_658_194_242_457_7,
+    -0.078_978_581_015_872_9,
+    0.003_732_892_405_284_779_5,
+    0.006_997_461_763_894_559_5,
+    -0.000_847_143_202_802_501_1,
+    -0.000_981_978_169_508_651,
+    4.354_943_768_556_384_4e-5,
+    0.000_174_370_575_246_450_08,
+    2.766_816_479_377_911e-5,
+    -2.731_979_991_414_197_4e-5,
+    -1.462_650_219_561_536_1e-5,
+    -1.646_628_354_541_789_6e-6,
+];
+
+/// Odd; `x + x p(x²)` near 0, one minus the complement away from it.
+pub(in crate::cpu) fn erf<A: Arithmetic>(e: &mut A, dtype: DType, x: A::Value) -> A::Value {
+    let mut f = Float { e, dtype };
+    let (t, square) = (f.abs(x), f.mul(x, x));
+    let (bound, near, complement) = match dtype {
+        DType::F64 => (1.0, f.polynomial(square, &NEAR_F64), complement_f64(&mut f, t)),
+        _ => (0.9375, f.polynomial(square, &NEAR_F32), complement_f32(&mut f, t)),
+    };
+    let near = f.fma(near, x, x);
+    let one = f.constant(1.0);
+    let far = f.sub(one, complement);
+    let far = f.copy_sign(far, x);
+    let is_near = f.compare(Compare::Lt, t, bound);
+    let result = f.select(is_near, near, far);
+    let valid = f.e.compare(Compare::Eq, dtype, x, x);
+    f.select(valid, result, x)
+}
+
+/// `e^(t p(t) - t)`.
+fn complement_f32<A: Arithmetic>(f: &mut Float<A>, t: A::Value) -> A::Value {
+    let series = f.polynomial(t, &FAR_F32);
+    let minus = f.neg(t);
+    let power = f.fma(series, t, minus);
+    exp(f.e, DType::F32, power)
+}
+
+/// `e^(-t²) p((t - 2) / (t + 2))`; beyond 6 the complement is below half an ulp of 1.
+fn complement_f64<A: Arithmetic>(f: &mut Float<A>, t: A::Value) -> A::Value {
+    let six = f.constant(6.0);
+    let beyond = f.e.compare(Compare::Lt, DType::F64, six, t);
+    let t = f.select(beyond, six, t);
+    let (less, more) = (f.plus(t, -2.0), f.plus(t, 2.0));
+    let place = f.div(less, more);
+    let series = f.polynomial(place, &FAR_F64);
+    let square = f.mul(t, t);
+    let minus = f.neg(square);
+    let decay = exp(f.e, DType::F64, minus);
+    f.mul(decay, series)
+}
