@@ -4,7 +4,7 @@
 //! folders `jit`, `cuda`, `mmap`, `ffi` and `pool`, each of which opens with what must hold.
 
 pub mod artifact;
-mod jit;
+pub mod jit;
 mod mmap;
 pub mod npz;
 pub mod pool;

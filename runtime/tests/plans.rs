@@ -7,7 +7,7 @@ use mlc_codegen::kernel::{
     Variant,
 };
 use mlc_runtime::artifact::{Artifact, Constant, Meta};
-use mlc_runtime::session::{Model, Options};
+use mlc_runtime::session::{JitError, Model, Options};
 use mlc_runtime::tensor::Tensor;
 
 const F32: Storage = Storage::Plain(DType::F32);
@@ -80,9 +80,13 @@ fn plan(kernel: Kernel, steps: Vec<Step>) -> Plan {
 }
 
 fn load(plan: Plan, threads: usize) -> Model {
+    try_load(plan, threads).expect("the plan verifies")
+}
+
+fn try_load(plan: Plan, threads: usize) -> Result<Model, JitError> {
     let constant = |value: f32| Constant::copied(&value.to_le_bytes()).expect("four bytes");
     let artifact = Artifact::from_parts(Meta::default(), plan, vec![constant(1.0), constant(10.0)]).expect("it fits");
-    Model::load(artifact, Options { threads, ..Options::default() }).expect("the kernels verify")
+    Model::load(artifact, Options { threads, ..Options::default() })
 }
 
 fn run(model: &Model, x: &[f32], flag: bool, indices: [i64; 2]) -> Result<Vec<f32>, String> {
@@ -202,6 +206,18 @@ fn what_leaves_its_buffers_is_refused() {
     };
     refused(plan(shift(Dim::slot(N) + 1), once()), "one element too many");
     refused(plan(shift(Dim::slot(N) * Dim::slot(N) * (1 << 40)), once()), "longer than any axis may be");
+    let copy = Step::Copy { from: buffer(1), to: buffer(3), bytes: Dim::slot(N) * 4 };
+    refused(plan(shift(Dim::slot(N)), vec![copy]), "a copy reads beyond its source");
+    let mut away = shift(Dim::slot(N));
+    away.operands[0].base = Dim::from(-1);
+    refused(plan(away, once()), "before the first element");
+}
+
+#[test]
+fn what_needs_no_sizes_to_be_wrong_is_refused_at_load() {
+    let refused = |plan: Plan, why: &str| {
+        assert_eq!(try_load(plan, 1).map(|_| ()).map_err(|error| error.code()), Err("MDL0709"), "{why}");
+    };
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(1), buffer(2)])]), "a constant is written");
     refused(
         plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(3), buffer(3)])]),
@@ -210,13 +226,8 @@ fn what_leaves_its_buffers_is_refused() {
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(1), buffer(99)])]), "no such buffer");
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(0), buffer(1)])]), "an argument is missing");
     refused(plan(shift(Dim::slot(N)), vec![call(vec![buffer(8), buffer(1), buffer(3)])]), "another storage");
-    let copy = Step::Copy { from: buffer(1), to: buffer(3), bytes: Dim::slot(N) * 4 };
-    refused(plan(shift(Dim::slot(N)), vec![copy]), "a copy reads beyond its source");
     let counter = Argument::Family(Family { members: vec![PlanBuffer(0)], counter: TURN, ahead: 0 });
     refused(plan(shift(Dim::slot(N)), vec![call(vec![counter, buffer(1), buffer(3)])]), "a family without its loop");
-    let mut away = shift(Dim::slot(N));
-    away.operands[0].base = Dim::from(-1);
-    refused(plan(away, once()), "before the first element");
 }
 
 #[test]

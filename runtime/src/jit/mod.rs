@@ -1,17 +1,33 @@
-//! Machine code in memory, and the walk over a plan that calls it.
+//! From kernels to running machine code: a program is made once, its entries are walked again and again.
 //!
 //! # Safety
 //!
-//! What must hold when a kernel runs: it passed `verify`, `check_plan` accepted the entry for the size block and for
-//! buffers no larger than the ones it is given, and no buffer that a part writes is read or written by other code while it
-//! runs. Who upholds it: `Code::compile` verifies every kernel; `Checked` can only be made by `check_plan`, and `walk` takes
-//! sizes and lengths from it alone; a `Region` borrows its bytes for as long as it lives, exclusively where they are
-//! written. Code is mapped writable, then executable, never both, and freed when its owner is dropped.
-//! Which tests check it: `runtime/tests/plans.rs`.
+//! What must hold when machine code runs: its kernel passed `verify`; `check_plan` accepted the entry for the size block,
+//! every counter as an interval, and for the bytes of every buffer; the buffers of the call have at least those bytes, those
+//! that a kernel writes are borrowed exclusively; the scratch holds what lowering asked for, for each part; the code is mapped.
+//!
+//! Who upholds it: `Program::new` verifies the plan, compiles its kernels, and is the only way to a `Program`. `Program::check` is the only way to a `Checked`, which keeps the sizes and bytes that were
+//! proved. `Program::walk` compares the regions with them, takes sizes from the proof alone, calls nothing but the calls of
+//! the plan, and compares scratch before each of them. A `Region` borrows its bytes for as long as it lives. Entry pointers
+//! do not leave `Code`, which frees its memory when it is dropped: writable while code is copied in, executable afterwards,
+//! never both.
+//!
+//! Which tests check it: `runtime/tests/plans.rs` and `sessions.rs` (refused plans, short buffers, threads), `memory.rs`
+//! (freed code), and `compiler/codegen/tests/safety.rs` (random and hostile kernels on buffers that end at guard pages).
 
 mod code;
+mod compile;
+mod cpu;
+mod object;
+mod profile;
+mod program;
+mod region;
 mod walk;
 
-pub(crate) use code::Code;
-pub use code::JitError;
-pub(crate) use walk::{Checked, Region, Stop, walk};
+pub use compile::{JitError, KernelListing, listing};
+pub use cpu::{Cpu, UnknownCpu};
+pub use object::{ObjectTarget, object};
+pub use profile::{KernelTime, Profile};
+pub(crate) use program::{Checked, Program};
+pub(crate) use region::Region;
+pub(crate) use walk::{Stop, Workspace};

@@ -1,123 +1,154 @@
-//! From the shapes of a call's inputs to a size block.
+//! From the inputs of a call to a size block.
+//!
+//! A dim of an input that is one given slot binds it; every other dim is compared once all slots are known.
 
 use super::RunError;
-use crate::artifact::Meta;
+use super::error::{list, show};
+use crate::artifact::{Artifact, Meta};
 use crate::tensor::Tensor;
-use mlc_codegen::base::{Dim, SlotDef, Slots};
-use mlc_codegen::kernel::{EntryPlan, Plan, Port};
+use mlc_codegen::base::{Dim, Slot, SlotDef, Slots};
+use mlc_codegen::kernel::{EntryPlan, Port};
 
-/// The inputs in the order of the entry's ports, and the filled size block.
-pub(super) fn bind<'t>(
-    plan: &Plan,
-    meta: &Meta,
+/// Fills `block` with the sizes of a call, and `order` with the place of each input among those given.
+pub(super) fn bind(
+    artifact: &Artifact,
     entry: &EntryPlan,
-    inputs: &[(&str, &'t Tensor)],
+    inputs: &[(&str, &Tensor)],
     sizes: &[(&str, i64)],
-) -> Result<(Vec<&'t Tensor>, Vec<i64>), RunError> {
-    let bind = Bind { plan, meta, entry };
-    let tensors = bind.tensors(inputs)?;
-    let block = bind.block(&tensors, sizes)?;
-    bind.guards(&block)?;
-    Ok((tensors, block))
+    block: &mut Vec<i64>,
+    order: &mut Vec<usize>,
+) -> Result<(), RunError> {
+    let bind = Bind { slots: &artifact.plan.slots, meta: &artifact.meta, entry };
+    bind.names(inputs, order)?;
+    let tensors = || entry.inputs.iter().zip(order.iter().map(|i| inputs[*i].1));
+    block.clear();
+    block.resize(bind.slots.len(), UNBOUND);
+    bind.sizes(sizes, block)?;
+    for (port, tensor) in tensors() {
+        bind.shape(port, tensor, block)?;
+    }
+    for (slot, def) in bind.slots.iter() {
+        let value = &mut block[slot.0 as usize];
+        if let (SlotDef::Given { lo, .. }, UNBOUND) = (def, *value) {
+            *value = *lo;
+        }
+    }
+    bind.slots.fill(block).map_err(|error| RunError::new("MDL0702", error.to_string()).at(bind.meta, bind.source()))?;
+    for (port, tensor) in tensors() {
+        let fits = |(dim, extent): (&Dim, &usize)| dim.eval(block) == i64::try_from(*extent).ok();
+        if !port.dims.iter().zip(tensor.shape()).all(fits) {
+            return Err(bind.misfit(port, tensor));
+        }
+    }
+    bind.guards(block)
 }
 
-/// `f32[batch, 784]`.
-pub(super) fn show(port: &Port, slots: &Slots) -> String {
-    let dims: Vec<String> = port.dims.iter().map(|d| slots.show(d)).collect();
-    if dims.is_empty() { port.dtype.to_string() } else { format!("{}[{}]", port.dtype, dims.join(", ")) }
-}
+/// No size is negative.
+const UNBOUND: i64 = i64::MIN;
 
 struct Bind<'b> {
-    plan: &'b Plan,
+    slots: &'b Slots,
     meta: &'b Meta,
     entry: &'b EntryPlan,
 }
 
 impl Bind<'_> {
-    fn refuse(&self, code: &'static str, message: String, source: u32) -> RunError {
-        RunError::new(code, message, self.meta.sources.get(source as usize))
+    /// Where errors point that no single input explains.
+    fn source(&self) -> u32 {
+        self.entry.inputs.first().or(self.entry.outputs.first()).map_or(u32::MAX, |port| port.source)
     }
 
-    fn tensors<'t>(&self, inputs: &[(&str, &'t Tensor)]) -> Result<Vec<&'t Tensor>, RunError> {
-        let source = self.entry.inputs.first().map_or(0, |port| port.source);
-        let name = &self.entry.name;
-        let known = || self.entry.inputs.iter().map(|port| format!("`{}`", port.name)).collect::<Vec<_>>().join(", ");
-        for (given, _) in inputs {
-            if !self.entry.inputs.iter().any(|port| port.name == *given) {
-                let message = format!("`{name}` has no input `{given}`; its inputs are {}", known());
-                return Err(self.refuse("MDL0701", message, source));
+    fn names(&self, inputs: &[(&str, &Tensor)], order: &mut Vec<usize>) -> Result<(), RunError> {
+        let (entry, ports) = (&self.entry.name, &self.entry.inputs);
+        order.clear();
+        for port in ports {
+            let place = inputs.iter().position(|(name, _)| *name == port.name);
+            order.push(place.ok_or_else(|| {
+                let takes = show(port, self.slots);
+                let message = format!("input `{}` is missing; `{entry}` takes {takes}", port.name);
+                RunError::new("MDL0701", message).at(self.meta, port.source)
+            })?);
+        }
+        let stranger = (0..inputs.len()).find(|i| !order.contains(i));
+        match stranger.map(|i| inputs[i].0) {
+            None => Ok(()),
+            Some(name) if ports.iter().any(|port| port.name == name) => {
+                Err(RunError::new("MDL0701", format!("input `{name}` is given twice")).at(self.meta, self.source()))
+            }
+            Some(name) => {
+                let known = list(ports.iter().map(|port| port.name.as_str()));
+                let message = format!("`{entry}` has no input `{name}`; its inputs are {known}");
+                Err(RunError::new("MDL0701", message).at(self.meta, self.source()))
             }
         }
-        let find = |port: &Port| inputs.iter().find(|(given, _)| *given == port.name).map(|(_, tensor)| *tensor);
-        let each = self.entry.inputs.iter().map(|port| {
-            let tensor = find(port).ok_or_else(|| {
-                let wanted = show(port, &self.plan.slots);
-                let message = format!("input `{}` is missing; `{name}` takes {wanted}", port.name);
-                self.refuse("MDL0701", message, port.source)
-            })?;
-            if tensor.dtype() != port.dtype || tensor.shape().len() != port.dims.len() {
-                return Err(self.misfit(port, tensor));
-            }
-            Ok(tensor)
-        });
-        each.collect()
     }
 
-    fn misfit(&self, port: &Port, tensor: &Tensor) -> RunError {
-        let (wanted, name) = (show(port, &self.plan.slots), &self.entry.name);
-        let (dtype, shape) = (tensor.dtype(), tensor.shape());
-        let message = format!("input `{}` is {dtype} of shape {shape:?}; `{name}` takes {wanted}", port.name);
-        self.refuse("MDL0701", message, port.source)
-    }
-
-    fn block(&self, tensors: &[&Tensor], sizes: &[(&str, i64)]) -> Result<Vec<i64>, RunError> {
-        let mut block = vec![0; self.plan.slots.len()];
-        let mut bound = vec![false; block.len()];
+    fn sizes(&self, sizes: &[(&str, i64)], block: &mut [i64]) -> Result<(), RunError> {
+        let (entry, refuse) =
+            (&self.entry.name, |message| RunError::new("MDL0701", message).at(self.meta, self.source()));
         for (name, slot) in &self.entry.sizes {
-            let given = sizes.iter().find(|(n, _)| n == name);
-            let Some((_, value)) = given else {
-                let message = format!("size `{name}` is missing");
-                return Err(self.refuse("MDL0701", message, 0));
+            let given = sizes.iter().find(|(given, _)| given == name);
+            let (_, value) = given.ok_or_else(|| refuse(format!("size `{name}` is missing; `{entry}` takes it")))?;
+            self.put(*slot, *value, block)?;
+        }
+        match sizes.iter().find(|(given, _)| !self.entry.sizes.iter().any(|(name, _)| name == given)) {
+            None => Ok(()),
+            Some((name, _)) => {
+                let known = list(self.entry.sizes.iter().map(|(name, _)| name.as_str()));
+                Err(refuse(format!("`{entry}` has no size `{name}`; its sizes are {known}")))
+            }
+        }
+    }
+
+    fn shape(&self, port: &Port, tensor: &Tensor, block: &mut [i64]) -> Result<(), RunError> {
+        if tensor.dtype() != port.dtype || tensor.shape().len() != port.dims.len() {
+            return Err(self.misfit(port, tensor));
+        }
+        for (dim, extent) in port.dims.iter().zip(tensor.shape()) {
+            let Some(slot) = dim.as_slot() else { continue };
+            let (SlotDef::Given { name, .. }, Ok(extent)) = (self.slots.def(slot), i64::try_from(*extent)) else {
+                continue;
             };
-            if (slot.0 as usize) < block.len() {
-                (block[slot.0 as usize], bound[slot.0 as usize]) = (*value, true);
-            }
-        }
-        for (port, tensor) in self.entry.inputs.iter().zip(tensors) {
-            for (dim, extent) in port.dims.iter().zip(tensor.shape()) {
-                if let Some(slot) = dim.as_slot().filter(|slot| bound.get(slot.0 as usize) == Some(&false)) {
-                    (block[slot.0 as usize], bound[slot.0 as usize]) = (*extent as i64, true);
+            match block[slot.0 as usize] {
+                UNBOUND => self.put(slot, extent, block).map_err(|error| error.at(self.meta, port.source))?,
+                bound if bound != extent => {
+                    let mut error = self.misfit(port, tensor);
+                    error.message += &format!(", and {name} is {bound} here");
+                    return Err(error);
                 }
-            }
-        }
-        self.unbound(&mut block, &bound);
-        self.plan.slots.fill(&mut block).map_err(|error| self.refuse("MDL0702", error.to_string(), 0))?;
-        for (port, tensor) in self.entry.inputs.iter().zip(tensors) {
-            let fits = |(dim, extent): (&Dim, &usize)| dim.eval(&block) == Some(*extent as i64);
-            if !port.dims.iter().zip(tensor.shape()).all(fits) {
-                return Err(self.misfit(port, tensor));
-            }
-        }
-        Ok(block)
-    }
-
-    /// Dims of other entries have no value here; their least one keeps derived slots defined.
-    fn unbound(&self, block: &mut [i64], bound: &[bool]) {
-        for (slot, def) in self.plan.slots.iter() {
-            if let (SlotDef::Given { lo, .. }, false) = (def, bound[slot.0 as usize]) {
-                block[slot.0 as usize] = *lo;
-            }
-        }
-    }
-
-    fn guards(&self, block: &[i64]) -> Result<(), RunError> {
-        for guard in &self.entry.guards {
-            let value = guard.at_least_zero.eval(block);
-            let holds = value.is_some_and(|v| if guard.exactly_zero { v == 0 } else { v >= 0 });
-            if !holds {
-                return Err(self.refuse("MDL0702", guard.message.clone(), guard.source));
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Binds a given slot, within its range.
+    fn put(&self, slot: Slot, value: i64, block: &mut [i64]) -> Result<(), RunError> {
+        if let SlotDef::Given { name, lo, hi, .. } = self.slots.def(slot)
+            && !(*lo..=*hi).contains(&value)
+        {
+            let range = if *hi == i64::MAX { format!("below {lo}") } else { format!("outside {lo}..={hi}") };
+            return Err(RunError::new("MDL0702", format!("{name} = {value} is {range}")).at(self.meta, self.source()));
+        }
+        block[slot.0 as usize] = value;
+        Ok(())
+    }
+
+    fn misfit(&self, port: &Port, tensor: &Tensor) -> RunError {
+        let (shape, takes, entry) = (tensor.shape(), show(port, self.slots), &self.entry.name);
+        let given = match tensor.dtype() == port.dtype {
+            true => format!("has shape {shape:?}"),
+            false => format!("is {} of shape {shape:?}", tensor.dtype()),
+        };
+        RunError::new("MDL0701", format!("input `{}` {given}; `{entry}` takes {takes}", port.name))
+            .at(self.meta, port.source)
+    }
+
+    fn guards(&self, block: &[i64]) -> Result<(), RunError> {
+        let holds = |value: Option<i64>, zero: bool| value.is_some_and(|v| if zero { v == 0 } else { v >= 0 });
+        match self.entry.guards.iter().find(|g| !holds(g.at_least_zero.eval(block), g.exactly_zero)) {
+            None => Ok(()),
+            Some(guard) => Err(RunError::new("MDL0702", guard.message.clone()).at(self.meta, guard.source)),
+        }
     }
 }

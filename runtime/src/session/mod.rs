@@ -1,12 +1,15 @@
 //! Models and sessions: load once, run many times.
 //!
-//! Invariant: nothing runs before shapes, types, ranges, guards and memory were checked; a refusal names the input, what it
-//! was given and the place in the source.
+//! Invariant: nothing runs before names, types, shapes, ranges, guards and memory were checked; a refusal names the input,
+//! what was given, what the entry takes, and the place in the source; a failed call leaves every state as it was.
 
 mod bind;
+mod call;
 mod error;
+mod memory;
 mod model;
 
-pub use crate::jit::JitError;
+pub use crate::jit::{Cpu, JitError, KernelTime, Profile};
+pub use call::Session;
 pub use error::RunError;
-pub use model::{Model, Options, Session};
+pub use model::{Model, Options};

@@ -5,19 +5,21 @@
 //! Invariant: no tensor op, no machine, no pointer. All safety facts come from `verify`, none from a builder.
 
 mod access;
-mod check;
+mod check_call;
+mod check_plan;
 mod desugar;
 pub mod eval;
 mod expr;
 mod ir;
 mod plan;
 mod print;
-mod session;
 mod types;
 mod verify;
+mod verify_plan;
 
 pub use access::{Access, AxisId, BufferId, Coord, Index, Source};
-pub use check::{LONGEST, check_call};
+pub use check_call::{LONGEST, check_call};
+pub use check_plan::check_plan;
 pub use expr::{Binary, Compare, Expr, ExprId, Node, Unary};
 pub use ir::{
     Attention, Axis, Body, Buffer, Contract, Fold, FoldKind, Kernel, Loops, OperandId, Reduce, Role, Statement, Store,
@@ -26,10 +28,9 @@ pub use plan::{
     Argument, BufferDef, Call, Condition, EntryPlan, Family, IndexCheck, KernelId, Place, Plan, PlanBuffer, Port,
     SizeGuard, StateDef, Step, Variant,
 };
-
-pub use session::{PlanError, check_plan, verify_plan};
 pub use types::Types;
 pub use verify::{VerifyError, in_place, verify};
+pub use verify_plan::{PlanError, verify_plan};
 
 /// Newtypes over `u32` that index the arenas of kernels and plans.
 macro_rules! ids {

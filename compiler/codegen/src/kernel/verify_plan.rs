@@ -1,14 +1,13 @@
-//! The session check of a plan: static facts once at load (`verify_plan`), sizes whenever they change (`check_plan`).
+//! The verifier of plans: everything that needs no sizes, once at load. What depends on sizes is `check_plan`'s.
 //!
-//! A loop's counter is the interval of all its values, slots derived from it are the intervals that follow, and a family
-//! counts as its smallest member, so one visit of each step covers every iteration. A counted slot is a point, its upper
-//! bound, until its `Count` step, and `0..=bound` after it. What passes both may be run as machine code without further checks.
+//! Slots are defined by earlier ones, every number names something, calls pass the buffers that their kernels take, only
+//! loops' counters select members of families, and nothing writes what may only be read.
 
 use super::{
     Argument, BufferDef, BufferId, Call, Condition, EntryPlan, KernelId, Place, Plan, PlanBuffer, Role, Step,
-    VerifyError, check_call, in_place, verify,
+    VerifyError, in_place, verify,
 };
-use crate::base::{DType, Dim, Interval, Slot, SlotDef, Storage};
+use crate::base::{Dim, Slot, SlotDef};
 
 /// What is wrong with a plan.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -62,7 +61,7 @@ pub fn verify_plan(plan: &Plan) -> Result<(), PlanError> {
     for (slot, def) in plan.slots.iter() {
         let earlier = |dim: &Dim| dim.highest_slot().is_none_or(|highest| highest < slot);
         let fine = match def {
-            SlotDef::Given { .. } => true,
+            SlotDef::Given { lo, hi, .. } => lo <= hi,
             SlotDef::Counted { most: dim, .. } | SlotDef::Counter { trips: dim, .. } => earlier(dim),
             SlotDef::Floor(dim, divisor) => earlier(dim) && *divisor > 0,
             SlotDef::Quotient(a, b) | SlotDef::Max(a, b) | SlotDef::Min(a, b) => earlier(a) && earlier(b),
@@ -71,19 +70,28 @@ pub fn verify_plan(plan: &Plan) -> Result<(), PlanError> {
             return Err(PlanError::BadSlot(slot));
         }
     }
+    let unknown = |dim: &&Dim| dim.highest_slot().is_some_and(|slot| slot.0 as usize >= plan.slots.len());
+    if let Some(dim) = plan.states.iter().flat_map(|state| &state.dims).find(unknown) {
+        return Err(PlanError::BadSlot(dim.highest_slot().expect("an unknown one")));
+    }
     plan.entries.iter().try_for_each(|entry| PlanVerifier { plan, entry }.entry())
 }
 
-struct PlanVerifier<'a> {
-    plan: &'a Plan,
-    entry: &'a EntryPlan,
+pub(super) struct PlanVerifier<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) entry: &'a EntryPlan,
 }
 
 impl PlanVerifier<'_> {
-    fn entry(&self) -> Result<(), PlanError> {
+    /// Everything of an entry that needs no sizes.
+    pub(super) fn entry(&self) -> Result<(), PlanError> {
         for (i, def) in self.entry.buffers.iter().enumerate() {
             self.buffer(PlanBuffer(i as u32), def)?;
         }
+        let ports = self.entry.inputs.iter().chain(&self.entry.outputs);
+        ports.flat_map(|port| &port.dims).try_for_each(|dim| self.dim(dim))?;
+        let sizes = self.entry.sizes.iter();
+        sizes.map(|(_, slot)| *slot).try_for_each(|s| self.slot(s, |def| matches!(def, SlotDef::Given { .. })))?;
         self.dim(&self.entry.arena)?;
         self.entry.guards.iter().try_for_each(|guard| self.dim(&guard.at_least_zero))?;
         self.steps(&self.entry.steps, &mut vec![])
@@ -210,166 +218,5 @@ fn may_meet(a: &Argument, b: &Argument) -> bool {
             (0..len).any(|turn| at(x, turn) == at(y, turn))
         }
         _ => a.members().iter().any(|member| b.members().contains(member)),
-    }
-}
-
-/// Checks an entry for one size block: everything that `verify_plan` checks of its steps, and every access that these
-/// sizes can reach. `bytes` are the lengths of the entry's buffers; the plan's kernels have passed `verify`; `device`
-/// answers device words.
-pub fn check_plan(
-    plan: &Plan,
-    entry: &EntryPlan,
-    sizes: &[i64],
-    bytes: &[i64],
-    device: &dyn Fn(&str) -> bool,
-) -> Result<(), PlanError> {
-    if sizes.len() != plan.slots.len() || bytes.len() != entry.buffers.len() {
-        return Err(PlanError::Size);
-    }
-    PlanVerifier { plan, entry }.entry()?;
-    let ranges = sizes.iter().map(|size| Interval::point(*size)).collect();
-    PlanCheck { plan, entry, bytes, ranges, device }.steps(&entry.steps)
-}
-
-struct PlanCheck<'a> {
-    plan: &'a Plan,
-    entry: &'a EntryPlan,
-    bytes: &'a [i64],
-    ranges: Vec<Interval>,
-    device: &'a dyn Fn(&str) -> bool,
-}
-
-impl PlanCheck<'_> {
-    fn steps(&mut self, steps: &[Step]) -> Result<(), PlanError> {
-        steps.iter().try_for_each(|step| self.step(step))
-    }
-
-    fn step(&mut self, step: &Step) -> Result<(), PlanError> {
-        match step {
-            Step::Call(call) => self.call(call),
-            Step::Copy { from, to, bytes } => {
-                let bytes = self.count(bytes)?;
-                self.holds(from, bytes)?;
-                self.holds(to, bytes)
-            }
-            Step::Check(check) => {
-                let count = self.count(&check.count)?;
-                self.range(&check.extent)?;
-                if !(0..check.columns).contains(&check.column) {
-                    return Err(PlanError::BadColumn);
-                }
-                let width = if self.wide(&check.indices) { 8 } else { 4 };
-                self.holds(&check.indices, count.checked_mul(width).ok_or(PlanError::Size)?)
-            }
-            Step::Count { slot, from } => {
-                self.holds(&Argument::Buffer(*from), 8)?;
-                let most = self.ranges[slot.0 as usize].hi;
-                self.ranges[slot.0 as usize] = Interval { lo: 0, hi: most.max(0) };
-                self.derive(*slot)
-            }
-            Step::Loop { counter, trips, condition, body } => {
-                condition.iter().try_for_each(|flag| self.holds(flag, 1))?;
-                let Some(turns) = Interval::of_extent(self.range(trips)?.hi) else { return Ok(()) };
-                let outside = self.ranges.clone();
-                self.ranges[counter.0 as usize] = turns;
-                self.derive(*counter)?;
-                // A count inside the loop is known to be a range from the second iteration on: settle it first.
-                self.widen_counts(body)?;
-                self.steps(body)?;
-                for (slot, def) in self.plan.slots.iter() {
-                    if !matches!(def, SlotDef::Counted { .. }) {
-                        self.ranges[slot.0 as usize] = outside[slot.0 as usize];
-                    }
-                }
-                self.derive(*counter)
-            }
-            Step::Branch { flag, then, otherwise } => {
-                self.holds(flag, 1)?;
-                self.widen_counts(then)?;
-                self.widen_counts(otherwise)?;
-                self.steps(then)?;
-                self.steps(otherwise)
-            }
-        }
-    }
-
-    fn widen_counts(&mut self, steps: &[Step]) -> Result<(), PlanError> {
-        for step in steps {
-            match step {
-                Step::Count { slot, .. } => {
-                    let most = self.ranges[slot.0 as usize].hi;
-                    self.ranges[slot.0 as usize] = Interval { lo: 0, hi: most.max(0) };
-                    self.derive(*slot)?;
-                }
-                Step::Loop { body, .. } => self.widen_counts(body)?,
-                Step::Branch { then, otherwise, .. } => {
-                    self.widen_counts(then)?;
-                    self.widen_counts(otherwise)?;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// The ranges of the slots that are derived from `changed` or later ones.
-    fn derive(&mut self, changed: Slot) -> Result<(), PlanError> {
-        self.plan.slots.rederive(changed, &mut self.ranges).ok_or(PlanError::Size)
-    }
-
-    fn range(&self, dim: &Dim) -> Result<Interval, PlanError> {
-        dim.range(&self.ranges).ok_or(PlanError::Size)
-    }
-
-    /// The greatest value of a dim that may not be negative.
-    fn count(&self, dim: &Dim) -> Result<i64, PlanError> {
-        let range = self.range(dim)?;
-        if range.lo < 0 { Err(PlanError::Size) } else { Ok(range.hi) }
-    }
-
-    fn least(&self, argument: &Argument) -> i64 {
-        argument.members().iter().map(|member| self.bytes[member.0 as usize]).min().unwrap_or(0)
-    }
-
-    fn holds(&self, argument: &Argument, bytes: i64) -> Result<(), PlanError> {
-        if self.least(argument) < bytes { Err(PlanError::TooSmall(argument.members()[0])) } else { Ok(()) }
-    }
-
-    /// Whether a buffer of indices holds i64; what is not i32 counts as such.
-    fn wide(&self, argument: &Argument) -> bool {
-        let i32s = |member: &PlanBuffer| self.entry.buffers[member.0 as usize].storage == Storage::Plain(DType::I32);
-        !argument.members().iter().all(i32s)
-    }
-
-    fn call(&self, call: &Call) -> Result<(), PlanError> {
-        let bytes: Vec<i64> = call.arguments.iter().map(|argument| self.least(argument)).collect();
-        for variant in &call.variants {
-            let verdicts: Vec<Option<bool>> = variant.guard.iter().map(|c| self.verdict(c)).collect();
-            if verdicts.contains(&Some(false)) {
-                continue;
-            }
-            let kernel = &self.plan.kernels[variant.kernel.0 as usize];
-            check_call(kernel, &self.ranges, &bytes).map_err(|error| PlanError::Kernel(variant.kernel, error))?;
-            if verdicts.iter().all(|verdict| *verdict == Some(true)) {
-                return Ok(());
-            }
-        }
-        Err(PlanError::NoVariant)
-    }
-
-    /// Whether a condition holds in all (`Some(true)`), none (`Some(false)`) or some of the ranges.
-    fn verdict(&self, condition: &Condition) -> Option<bool> {
-        match condition {
-            Condition::Device(word) => Some((self.device)(word)),
-            Condition::AtMost(dim, limit) => match dim.range(&self.ranges)? {
-                r if r.hi <= *limit => Some(true),
-                r if r.lo > *limit => Some(false),
-                _ => None,
-            },
-            Condition::MultipleOf(dim, factor) => {
-                let r = dim.range(&self.ranges)?;
-                (r.lo == r.hi).then(|| r.lo % factor == 0)
-            }
-        }
     }
 }

@@ -1,0 +1,125 @@
+//! A plan that may run: verified and compiled.
+
+use super::code::Code;
+use super::compile::compile;
+use super::{Cpu, JitError};
+use crate::artifact::Artifact;
+use mlc_codegen::base::Dim;
+use mlc_codegen::kernel::{
+    Argument, Call, EntryPlan, Kernel, Place, Plan, PlanError, Role, Step, check_plan, verify_plan,
+};
+
+/// An artifact and the code of its kernels.
+pub(crate) struct Program {
+    pub(super) artifact: Artifact,
+    pub(super) code: Code,
+    pub(super) cpu: Cpu,
+    /// Bytes of scratch for each part, by kernel.
+    pub(super) scratch: Vec<Dim>,
+    /// By entry: the states to put back when a call fails.
+    undo: Vec<Vec<u32>>,
+}
+
+/// The proof that an entry stays inside its buffers for one size block.
+pub(crate) struct Checked {
+    pub(super) entry: usize,
+    pub(super) sizes: Vec<i64>,
+    pub(super) bytes: Vec<i64>,
+}
+
+impl Program {
+    /// Verifies the plan and compiles its kernels.
+    pub(crate) fn new(artifact: Artifact, cpu: Cpu) -> Result<Program, JitError> {
+        let plan = &artifact.plan;
+        verify_plan(plan)?;
+        let compiled = compile(&plan.kernels, &cpu.host()?, false)?;
+        let code = Code::map(&compiled, cpu)?;
+        let scratch = compiled.into_iter().map(|kernel| kernel.scratch).collect();
+        let undo = plan.entries.iter().map(|entry| undo(plan, entry)).collect();
+        Ok(Program { artifact, code, cpu, scratch, undo })
+    }
+
+    /// The artifact.
+    pub(crate) fn artifact(&self) -> &Artifact {
+        &self.artifact
+    }
+
+    /// The states that a failing call of the entry may have written.
+    pub(crate) fn undo(&self, entry: usize) -> &[u32] {
+        &self.undo[entry]
+    }
+
+    /// Proves an entry for a size block and the bytes of its buffers.
+    pub(crate) fn check(&self, entry: usize, sizes: &[i64], bytes: Vec<i64>) -> Result<Checked, PlanError> {
+        let plan = &self.artifact.plan;
+        assert_eq!(bytes.len(), plan.entries[entry].buffers.len(), "a length for each buffer");
+        check_plan(plan, &plan.entries[entry], sizes, &bytes, &|word| self.cpu.has(word))?;
+        Ok(Checked { entry, sizes: sizes.to_vec(), bytes })
+    }
+
+    /// Bytes of scratch that each part of any call may take for these sizes; `None` beyond 64 bits.
+    pub(crate) fn scratch(&self, sizes: &[i64]) -> Option<u64> {
+        self.scratch.iter().try_fold(0, |most, dim| Some(most.max(u64::try_from(dim.eval(sizes)?).ok()?)))
+    }
+}
+
+impl Checked {
+    /// Whether it proves this entry for these sizes.
+    pub(crate) fn holds(&self, entry: usize, sizes: &[i64]) -> bool {
+        self.entry == entry && self.sizes == sizes
+    }
+}
+
+/// States that are written before a step that may fail. A loop's body counts twice: what an iteration wrote precedes the
+/// next one's checks.
+fn undo(plan: &Plan, entry: &EntryPlan) -> Vec<u32> {
+    let mut undo = Undo { kernels: &plan.kernels, entry, written: vec![], needed: vec![] };
+    undo.steps(&entry.steps);
+    undo.needed.sort_unstable();
+    undo.needed.dedup();
+    undo.needed
+}
+
+struct Undo<'p> {
+    kernels: &'p [Kernel],
+    entry: &'p EntryPlan,
+    written: Vec<u32>,
+    needed: Vec<u32>,
+}
+
+impl Undo<'_> {
+    fn steps(&mut self, steps: &[Step]) {
+        for step in steps {
+            match step {
+                Step::Call(call) => self.call(call),
+                Step::Copy { to, .. } => self.write(to),
+                Step::Check(_) | Step::Count { .. } => self.needed.extend(&self.written),
+                Step::Loop { body, .. } => {
+                    self.steps(body);
+                    self.steps(body);
+                }
+                Step::Branch { then, otherwise, .. } => {
+                    self.steps(then);
+                    self.steps(otherwise);
+                }
+            }
+        }
+        self.written.dedup();
+    }
+
+    fn call(&mut self, call: &Call) {
+        for variant in &call.variants {
+            let Some(kernel) = self.kernels.get(variant.kernel.0 as usize) else { continue };
+            let writes = kernel.buffers.iter().zip(&call.arguments).filter(|(buffer, _)| buffer.role != Role::Read);
+            writes.for_each(|(_, argument)| self.write(argument));
+        }
+    }
+
+    fn write(&mut self, argument: &Argument) {
+        let places = argument.members().iter().filter_map(|b| self.entry.buffers.get(b.0 as usize));
+        self.written.extend(places.filter_map(|buffer| match buffer.place {
+            Place::State(i) => Some(i),
+            _ => None,
+        }));
+    }
+}

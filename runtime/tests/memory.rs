@@ -1,0 +1,73 @@
+//! What a model takes, it gives back; code can be listed and written to object files.
+//!
+//! Alone in its process, so that nothing else maps memory meanwhile.
+
+#[allow(dead_code)]
+mod build;
+
+use build::{Builder, With, call, input, output, port, slot};
+use mlc_codegen::base::{DType, Slot, SlotDef};
+use mlc_codegen::kernel::{Binary, Plan};
+use mlc_runtime::artifact::{Artifact, Meta};
+use mlc_runtime::jit::{Cpu, ObjectTarget, listing, object};
+use mlc_runtime::session::{Model, Options};
+use mlc_runtime::tensor::Tensor;
+
+fn double() -> Plan {
+    let n = || slot(Slot(0));
+    let mut b = Builder::new("double x", &["x"], &[("out", DType::F32)], n());
+    let x = b.read(0);
+    let sum = b.binary(Binary::Add, x, x);
+    let defs = vec![SlotDef::Given { name: "n".into(), lo: 0, hi: 1 << 40, size: false }];
+    build::plan(defs, vec![b.store(1, sum)], vec![input(0, n()), output(0, n())], vec![call(0, &[0, 1])])
+        .with_ports(&[port("x", DType::F32, n())], &[port("out", DType::F32, n())])
+}
+
+fn maps() -> usize {
+    std::fs::read_to_string("/proc/self/maps").expect("Linux").lines().count()
+}
+
+#[test]
+fn a_dropped_model_leaves_no_mapping() {
+    let x = Tensor::from_f32([2], [1.0, 2.0]).expect("small");
+    let run = || {
+        let artifact = Artifact::from_parts(Meta::default(), double(), vec![]).expect("fits");
+        let model = Model::load(artifact, Options { threads: 1, ..Options::default() }).expect("loads");
+        let out = model.session().run(Some("main"), &[("x", &x)], &[]).expect("runs");
+        assert_eq!(out[0].1.to_f32_vec(), [2.0, 4.0]);
+    };
+    (0..20).for_each(|_| run());
+    let before = maps();
+    (0..1000).for_each(|_| run());
+    assert!(maps() <= before + 4, "{} mappings became {}", before, maps());
+}
+
+#[test]
+fn kernels_are_listed() {
+    let listed = listing(&double().kernels, Cpu::Native).expect("compiles");
+    let [kernel] = &listed[..] else { panic!("one kernel") };
+    assert_eq!(kernel.name, "double x");
+    let (clif, code) = kernel.functions.last().expect("an entry");
+    assert!(clif.as_deref().is_some_and(|text| text.contains("fadd")), "{clif:?}");
+    assert!(!code.is_empty());
+}
+
+#[test]
+fn kernels_become_object_files() {
+    for triple in [None, Some("x86_64-unknown-linux-gnu"), Some("aarch64-unknown-linux-gnu")] {
+        for cpu in [Cpu::Native, Cpu::Generic] {
+            let target = ObjectTarget { triple: triple.map(str::to_string), cpu };
+            let bytes = object(&double().kernels, "m", &target).expect("compiles");
+            assert_eq!(bytes[..4], *b"\x7fELF");
+            let machine = u16::from_le_bytes([bytes[18], bytes[19]]);
+            let arm = triple.is_some_and(|triple| triple.starts_with("aarch64"));
+            assert_eq!(machine, if arm { 183 } else { 62 });
+            let symbol = b"mlc_kernel_0_double_x\0";
+            assert!(bytes.windows(symbol.len()).any(|w| w == symbol));
+            let again = object(&double().kernels, "m", &target).expect("compiles");
+            assert_eq!(bytes, again, "the same kernels, the same bytes");
+        }
+    }
+    let target = ObjectTarget { triple: Some("z80-unknown-none".into()), cpu: Cpu::Generic };
+    assert_eq!(object(&double().kernels, "m", &target).expect_err("no such target").code(), "MDL0601");
+}
