@@ -3,11 +3,11 @@
 use super::check::{require_dtype_of, require_equal, require_rank};
 use super::contraction::product_dtype;
 use super::numbers::{from_floats, result_shape};
-use super::{At, Blame, Build, Stage, Target, input_as};
+use super::{At, Blame, Build, Target, input_as};
 use super::{Call, Default, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance, require_float};
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Dim};
-use mlc_codegen::kernel::{AxisId, Body, Compare, Contract, ExprId, FoldKind, Index, Reduce, Unary};
+use mlc_codegen::kernel::{self, AxisId, Body, ExprId, Index, Unary};
 use mlc_runtime::tensor::Tensor;
 
 /// The op.
@@ -116,48 +116,18 @@ fn scored(k: &mut dyn Build, call: &Call, sum: ExprId, at: &[At], compute: DType
     }
 }
 
-/// The scores into temp 0, with scale and mask.
-fn scores(k: &mut dyn Build, call: &Call, compute: DType) -> Body {
+/// The whole op as one kernel; no score matrix lies in memory.
+fn attend(k: &mut dyn Build, call: &Call, compute: DType) -> Body {
     let axes = Axes::new(k, call);
-    let d = k.axis("d", &call.input(0).dims[3]);
-    let a = input_as(k, 0, &axes.of_query(d), compute);
-    let b = input_as(k, 1, &axes.of_key(d), compute);
-    let (sum, at) = (k.accumulator(), axes.of_query(axes.t));
-    let score = scored(k, call, sum, &at, compute);
-    let stores = k.store(Target::Temp(0), &at, score);
-    let (batch, m, n) = (vec![axes.b, axes.shared], axes.rows(), vec![axes.t]);
-    Body::Contract(Contract { batch, m, n, k: vec![d], a, b, accumulator: compute, stores })
-}
-
-/// The weights into temp 1; 0 in rows that see nothing.
-fn weights(k: &mut dyn Build, temp: &TensorType) -> Body {
-    let axes = k.axes(&temp.dims);
-    let at = At::axes(&axes);
-    let score = k.load(Target::Temp(0), &at, None);
-    let (greatest, zero) = (k.cell(0), k.number(temp.dtype, 0.0));
-    let hidden = k.number(temp.dtype, f64::NEG_INFINITY);
-    let blind = k.compare(Compare::Eq, greatest, hidden);
-    let reference = k.select(blind, zero, greatest);
-    let shifted = k.sub(score, reference);
-    let exp = k.unary(Unary::Exp, shifted);
-    let (sum, one) = (k.cell(1), k.number(temp.dtype, 1.0));
-    let divisor = k.select(blind, one, sum);
-    let weight = k.div(exp, divisor);
-    let folds = vec![k.fold(FoldKind::Max, score), k.fold(FoldKind::Sum, exp)];
-    let stores = k.store(Target::Temp(1), &at, weight);
-    Body::Reduce(Reduce { over: vec![axes[3]], folds, stores })
-}
-
-/// The weighted values into the result.
-fn mixed(k: &mut dyn Build, call: &Call, compute: DType) -> Body {
-    let axes = Axes::new(k, call);
-    let e = k.axis("e", &call.input(2).dims[3]);
-    let a = k.load(Target::Temp(1), &axes.of_query(axes.t), None);
-    let b = input_as(k, 2, &axes.of_key(e), compute);
+    let (d, e) = (k.axis("d", &call.input(0).dims[3]), k.axis("e", &call.input(2).dims[3]));
+    let q = input_as(k, 0, &axes.of_query(d), compute);
+    let keys = input_as(k, 1, &axes.of_key(d), compute);
+    let v = input_as(k, 2, &axes.of_key(e), compute);
     let sum = k.accumulator();
+    let score = scored(k, call, sum, &axes.of_query(axes.t), compute);
     let stores = k.store(Target::Result(0), &axes.of_query(e), sum);
-    let (batch, m, n) = (vec![axes.b, axes.shared], axes.rows(), vec![e]);
-    Body::Contract(Contract { batch, m, n, k: vec![axes.t], a, b, accumulator: compute, stores })
+    let (batch, m) = (vec![axes.b, axes.shared], axes.rows());
+    Body::Attention(kernel::Attention { batch, m, n: axes.t, d, e, q, k: keys, v, score, visible: None, stores })
 }
 
 fn check_mask(call: &Call, input: usize, cx: &mut Infer) -> Result<(), OpError> {
@@ -252,16 +222,8 @@ impl Op for Attention {
     }
 
     fn lower<'a>(&'a self, call: &'a Call<'a>) -> Lowering<'a> {
-        let (q, keys) = (call.input(0), call.input(1));
-        let compute = q.dtype.compute();
-        let temp = TensorType::new(compute, q.dims[..3].iter().chain(&keys.dims[2..3]).cloned());
-        let (temps, kept) = (vec![temp.clone(), temp.clone()], temp);
-        let stages: Vec<Stage<'a>> = vec![
-            Box::new(move |k| scores(k, call, compute)),
-            Box::new(move |k| weights(k, &kept)),
-            Box::new(move |k| mixed(k, call, compute)),
-        ];
-        Lowering::Stages { temps, stages }
+        let compute = call.input(0).dtype.compute();
+        Lowering::single(move |k| attend(k, call, compute))
     }
 
     fn tolerance(&self) -> Tolerance {

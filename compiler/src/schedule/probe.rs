@@ -27,7 +27,7 @@ pub struct Traits {
     pub point: bool,
     /// A point that is one read and nothing else.
     pub view: bool,
-    /// One kernel with a skeleton that takes an epilogue: a map, a reduce or a contract.
+    /// One kernel with a skeleton that takes an epilogue: any but loops.
     pub anchor: bool,
     /// A function of many instructions is evaluated (exp, mod).
     pub costly: bool,
@@ -59,7 +59,7 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
             let single = temps.is_empty() && stages.len() == 1;
             for stage in stages {
                 let body = stage(&mut probe);
-                traits.anchor = single && matches!(body, Body::Reduce(_) | Body::Contract(_) | Body::Map(_));
+                traits.anchor = single && !matches!(body, Body::Loops(_));
             }
             probe.reads.iter_mut().for_each(|r| r.elementwise = false);
         }
