@@ -1,10 +1,11 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` → the pipeline → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `schedule` → the pipeline → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod diag;
+pub mod export;
 pub mod frontend;
 pub mod graph;
 pub mod ops;

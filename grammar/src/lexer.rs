@@ -233,6 +233,12 @@ pub(crate) fn lex(source: &str) -> Lexed<'_> {
     lexed
 }
 
+/// Whether a text is one name: a word that is no keyword.
+pub fn is_name(text: &str) -> bool {
+    let mut tokens = Tok::lexer(text);
+    tokens.next() == Some(Ok(Tok::Ident(text))) && tokens.next().is_none()
+}
+
 fn doc_text(line: &str) -> &str {
     let text = line[3..].trim_end();
     text.strip_prefix(' ').unwrap_or(text)

@@ -26,6 +26,7 @@ lalrpop_util::lalrpop_mod!(
 pub use brackets::MAX_NESTING;
 pub use error::{SyntaxError, SyntaxErrorKind};
 pub use json::{from_json, to_json};
+pub use lexer::is_name;
 pub use message::{Applicability, Fix, Parts};
 pub use pieces::{Parsed, fuzz_parse, parse};
 pub use print::{format, print_expr, print_file};

@@ -3,6 +3,7 @@
 use super::output::{self, MessageFormat};
 use super::source::{self, ModelArgs};
 use crate::diag::SourceMap;
+use crate::graph::Graph;
 use anyhow::Result;
 use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_runtime::session::{Model, Options};
@@ -25,13 +26,24 @@ pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) ->
         return Ok(Some(Artifact::open(path, OpenOptions::default())?));
     }
     let mut sources = SourceMap::default();
-    let (file, checked) = source::check(path, model, false, &mut sources)?;
+    let Some((file, graph)) = graph(path, model, format, &mut sources)? else { return Ok(None) };
+    Ok(Some(crate::artifact(&graph, &sources, file)?))
+}
+
+/// The graph of a `.mdl` file and the file's number; `None` when the model was found wanting, which has been said.
+pub(super) fn graph(
+    path: &Path,
+    model: &ModelArgs,
+    format: MessageFormat,
+    sources: &mut SourceMap,
+) -> Result<Option<(u32, Graph)>> {
+    let (file, checked) = source::check(path, model, false, sources)?;
     if !checked.diagnostics.is_empty() {
-        output::show(&checked.diagnostics, &sources, format);
+        output::show(&checked.diagnostics, sources, format);
     }
     let Some(graph) = checked.graph else { return Ok(None) };
     anyhow::ensure!(!graph.entries.is_empty(), "`{}` has no entry to run", path.display());
-    Ok(Some(crate::artifact(&graph, &sources, file)?))
+    Ok(Some((file, graph)))
 }
 
 /// The model, ready for sessions.

@@ -5,6 +5,7 @@
 mod build;
 mod check;
 mod completions;
+mod emit;
 mod eval;
 mod fix;
 mod fmt;

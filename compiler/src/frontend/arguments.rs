@@ -258,7 +258,7 @@ impl Elaborator<'_> {
         given: Option<&(Term, Loc)>,
         rank: usize,
     ) -> Checks<Attr> {
-        let Some((term, loc)) = given else { return self.default(signature, param, rank) };
+        let Some((term, loc)) = given else { return Ok(param.default_attr(rank)) };
         let value = match term {
             Term::Static(value) => value,
             other => return self.not_fixed(signature, param, other, *loc),
@@ -293,22 +293,6 @@ impl Elaborator<'_> {
                 self.report(diagnostic.note(format!("it is written {}", signature.show())))
             }
         }
-    }
-
-    fn default(&mut self, signature: &'static Signature, param: &'static Param, rank: usize) -> Checks<Attr> {
-        Ok(match param.default {
-            Default::None | Default::Required => Attr::None,
-            Default::Int(value) if value < 0 && matches!(param.kind, Kind::Axis | Kind::Axes) => {
-                Attr::Int((value + rank as i64).max(0))
-            }
-            Default::Int(value) => Attr::Int(value),
-            Default::Float(value) => Attr::Float(value),
-            Default::Bool(value) => Attr::Bool(value),
-            Default::Text(value) => {
-                debug_assert!(!signature.name.is_empty());
-                Attr::Text(value.into())
-            }
-        })
     }
 
     fn not_fixed<T>(&mut self, signature: &'static Signature, param: &Param, term: &Term, loc: Loc) -> Checks<T> {

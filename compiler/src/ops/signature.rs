@@ -1,5 +1,7 @@
 //! What an op says of itself: its words. Help, the op reference, completion and did-you-mean are made from this.
 
+use super::Attr;
+
 /// The kind of thing an argument is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -87,6 +89,20 @@ impl Param {
     /// An argument with a default.
     pub const fn optional(name: &'static str, kind: Kind, default: Default) -> Param {
         Param { name, kind, default }
+    }
+
+    /// What stands for it where it is left out; axes count from the front of `rank`.
+    pub fn default_attr(&self, rank: usize) -> Attr {
+        match self.default {
+            Default::None | Default::Required => Attr::None,
+            Default::Int(value) if value < 0 && matches!(self.kind, Kind::Axis | Kind::Axes) => {
+                Attr::Int((value + rank as i64).max(0))
+            }
+            Default::Int(value) => Attr::Int(value),
+            Default::Float(value) => Attr::Float(value),
+            Default::Bool(value) => Attr::Bool(value),
+            Default::Text(value) => Attr::Text(value.into()),
+        }
     }
 
     /// Whether it takes tensors.
