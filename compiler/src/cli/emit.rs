@@ -80,7 +80,7 @@ pub(super) fn graph(emit: &Emit, graph: &Graph, file: &Path) -> Result<()> {
                 let count = printed.constants.len();
                 let what = if count == 1 { "constant is" } else { "constants are" };
                 output::message(&format!(
-                    "{count} {what} too large to print; --emit graph=FILE.mdl writes a file of them"
+                    "{count} {what} not in the text; --emit graph=FILE.mdl writes them beside it"
                 ));
             }
             Ok(())

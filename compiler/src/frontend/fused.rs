@@ -8,10 +8,15 @@ use mlc_grammar::ast::{Body, Text};
 use std::collections::HashMap;
 
 impl<'t> Elaborator<'t> {
-    /// The statements of the group; which of its values are used after it is known at the end of the entry.
+    /// The statements of the group, whose constants stand before it; which of its values are used after it is known at the
+    /// end of the entry.
     pub(super) fn fused(&mut self, frame: &mut Frame, name: &Text, body: &'t Body, loc: Loc) {
         let mut block = Block::default();
         self.inside(&mut block, |e| body.stmts.iter().for_each(|stmt| e.statement(frame, stmt)));
+        let is_constant = |node: &NodeId| matches!(self.graph.nodes[*node].kind, NodeKind::Constant { .. });
+        let (constants, nodes) = block.nodes.into_iter().partition(is_constant);
+        self.block.nodes.extend::<Vec<NodeId>>(constants);
+        let block = Block { nodes };
         let kind = NodeKind::Fused { name: name.value.to_string(), body: block, results: vec![] };
         self.push(frame, kind, vec![], vec![], loc);
     }

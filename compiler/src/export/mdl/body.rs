@@ -9,7 +9,7 @@ use super::tree;
 use super::uses::Uses;
 use crate::graph::{Block, ConstantData, Graph, GuardNode, NodeId, NodeKind, StateId, ValueId};
 use mlc_codegen::base::{Dim, Slot, SlotDef, Storage};
-use mlc_grammar::ast::{Expr, Ident, IndexKind, Item, Stmt, StmtKind, Text, Type, TypeDimKind};
+use mlc_grammar::ast::{self, DimKind, Expr, Ident, IndexKind, Item, Stmt, StmtKind, Text, Type, TypeDimKind};
 use std::collections::{HashMap, HashSet};
 
 /// What the bodies of a file share.
@@ -243,11 +243,12 @@ impl<'g> Body<'_, 'g> {
                 Part::Text(text) => key.push_str(text),
                 Part::Number { first, step: 1 } if *first == start => key += &format!("{{{index}}}"),
                 Part::Number { first, step } => {
-                    let name = self.names.fresh(&index);
-                    let value = self.scope.dim(&(Dim::slot(counter) * *step + *first));
-                    let kind = mlc_grammar::ast::DimKind::Is(value);
-                    let dim = mlc_grammar::ast::Dim { name: Ident::new(&name), kind };
-                    self.stmts.push(tree::stmt(StmtKind::Dim(dim)));
+                    let names = &mut self.names;
+                    let (name, made) = self.scope.number((counter, *first, *step), || names.fresh("number"));
+                    if made {
+                        let kind = DimKind::Is(self.scope.dim(&(Dim::slot(counter) * *step + *first)));
+                        self.stmts.push(tree::stmt(StmtKind::Dim(ast::Dim { name: Ident::new(&name), kind })));
+                    }
                     key += &format!("{{{name}}}");
                 }
             }

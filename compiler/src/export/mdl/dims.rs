@@ -15,11 +15,13 @@ pub(super) struct Scope<'g> {
     slots: &'g Slots,
     /// A name stands for its slot plus a number: a loop may be counted from another start than 0.
     names: BTreeMap<Slot, (String, i64)>,
+    /// Names of other numbers: `step * counter + first`, by counter, first and step.
+    numbers: BTreeMap<(Slot, i64, i64), String>,
 }
 
 impl<'g> Scope<'g> {
     pub(super) fn new(slots: &'g Slots) -> Self {
-        Scope { slots, names: BTreeMap::new() }
+        Scope { slots, names: BTreeMap::new(), numbers: BTreeMap::new() }
     }
 
     /// `name` stands for `slot + start` from here on.
@@ -30,6 +32,18 @@ impl<'g> Scope<'g> {
     /// The name of a slot and what it counts from, where it is in scope.
     pub(super) fn get(&self, slot: Slot) -> Option<&(String, i64)> {
         self.names.get(&slot)
+    }
+
+    /// Whether a name stands for a slot here.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.names.values().any(|(own, _)| own == name)
+    }
+
+    /// The name of `step * counter + first`, made by `name` where there is none; and whether it was made now.
+    pub(super) fn number(&mut self, key: (Slot, i64, i64), name: impl FnOnce() -> String) -> (String, bool) {
+        let known = self.numbers.get(&key).cloned();
+        let made = known.is_none();
+        (known.unwrap_or_else(|| self.numbers.entry(key).or_insert_with(name).clone()), made)
     }
 
     /// The given, counted and counter slots that a dim is made of.

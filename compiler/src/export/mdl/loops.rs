@@ -14,8 +14,8 @@ impl Body<'_, '_> {
         let names = self.carried(id, &node.inputs, &repeat.params);
         let (outer_scope, outer_bound) = (self.scope.clone(), self.bound.clone());
         let index = match graph.slots.def(repeat.counter) {
-            SlotDef::Counter { name, .. } => self.names.fresh(name),
-            _ => self.names.numbered("index"),
+            SlotDef::Counter { name, .. } => self.names.index(name, &self.scope),
+            _ => self.names.index("i", &self.scope),
         };
         let start = self.cx.constants.start(repeat.counter);
         let end = self.scope.dim(&(repeat.trips.clone() + start));

@@ -2,6 +2,7 @@
 //!
 //! Invariant: what a set has given it gives to nobody else, and names that are unique already stay as they are.
 
+use super::dims::Scope;
 use mlc_codegen::base::DType;
 use mlc_grammar::is_name;
 use std::collections::{HashMap, HashSet};
@@ -12,6 +13,8 @@ pub(super) struct Names {
     taken: HashSet<String>,
     /// By stem, the number to try next.
     next: HashMap<String, usize>,
+    /// Names of loop indices, which end with their loops.
+    indices: HashSet<String>,
 }
 
 impl Names {
@@ -24,6 +27,16 @@ impl Names {
     /// The first of `stem_1`, `stem_2`, … that is free, for what has no name of its own.
     pub(super) fn numbered(&mut self, stem: &str) -> String {
         self.counted(stem, 1)
+    }
+
+    /// A name for the index of a loop: that of a loop which has ended is free again.
+    pub(super) fn index(&mut self, stem: &str, scope: &Scope) -> String {
+        if self.indices.contains(stem) && !scope.has(stem) {
+            return stem.to_owned();
+        }
+        let name = self.fresh(stem);
+        self.indices.insert(name.clone());
+        name
     }
 
     fn counted(&mut self, stem: &str, first: usize) -> String {
@@ -60,7 +73,7 @@ pub(super) fn identifier(text: &str) -> String {
     }
     let mut name: String = text.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
-        name.insert_str(0, "v");
+        name.insert(0, 'v');
     }
     if is_identifier(&name) { name } else { format!("{name}_") }
 }
