@@ -4,11 +4,15 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use mlc::diag::{Severity, SourceMap, human};
 use mlc::export::mdl;
 use mlc::frontend::{Options, check};
-use mlc::graph::{Entry, Graph};
+use mlc::graph::{Block, Entry, Graph, GraphBuilder, Input, NodeKind};
+use mlc::ops::{Attr, Kind, OpKind};
+use mlc::types::{Loc, TensorType};
 use mlc_codegen::base::{DType, Scalar, SlotDef};
 use mlc_runtime::session::{Model, Options as Running};
 use mlc_runtime::tensor::Tensor;
 use mlc_runtime::weights::write_safetensors;
+use mlc_tests::answers::{answers, type_of};
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 /// Dims of the larger programs that shrink, so that drawn weights stay small.
@@ -28,7 +32,11 @@ fn main() {
         }
         Trial::test(name, move || round(&stem, drawn)).with_ignored_flag(absent)
     });
-    let written = [Trial::test("weights in several files", several_files), Trial::test("a pinned size", pinned_size)];
+    let written = [
+        Trial::test("weights in several files", several_files),
+        Trial::test("a pinned size", pinned_size),
+        Trial::test("every op", every_op),
+    ];
     libtest_mimic::run(&Arguments::from_args(), trials.chain(written).collect()).exit();
 }
 
@@ -127,6 +135,61 @@ fn pinned_size() -> Result<(), Failed> {
     let options = Options { dims: vec![("past".into(), 4)], random_weights: Some(1), ..Options::default() };
     let printed = reread(&folder("tests/data/graph/state"), &options)?;
     if printed.contains("assert past == 4") { Ok(()) } else { Err(printed.into()) }
+}
+
+/// Every use of an op that numpy or onnxruntime answered reads back with the same arguments.
+fn every_op() -> Result<(), Failed> {
+    let mut ops = HashSet::new();
+    for answer in answers() {
+        ops.insert(answer.op);
+        let types = answer.inputs.iter().map(type_of).collect();
+        one_op(answer.op, &answer.arguments, types).map_err(|error| format!("{}: {error}", answer.op.name()))?;
+    }
+    let absent: Vec<&str> = OpKind::ALL.iter().filter(|op| !ops.contains(op)).map(|op| op.name()).collect();
+    println!("without an answer, so not tried one by one: {}", absent.join(" "));
+    if ops.len() * 4 > OpKind::ALL.len() * 3 { Ok(()) } else { Err(format!("only {} ops", ops.len()).into()) }
+}
+
+fn one_op(op: OpKind, arguments: &mlc::ops::Arguments, types: Vec<TensorType>) -> Result<(), String> {
+    let (mut first, mut body) = (Graph::default(), Block::default());
+    first.name = "One".into();
+    let mut builder = GraphBuilder { graph: &mut first, block: &mut body, path: String::new() };
+    let value = |(i, ty)| (format!("x{i}"), builder.value(ty, None, Loc::default()));
+    let inputs: Vec<_> = types.into_iter().enumerate().map(value).collect();
+    let values: Vec<_> = inputs.iter().map(|(_, value)| *value).collect();
+    let applied = builder.apply(op, arguments.clone(), &values, Loc::default()).map_err(|e| e.message)?;
+    let outputs = applied.outputs.into_iter().enumerate().map(|(i, value)| (format!("y{i}"), value)).collect();
+    let inputs = inputs.into_iter().map(|(name, value)| Input { name, value }).collect();
+    let (sizes, guards, doc, loc) = (vec![], vec![], String::new(), Loc::default());
+    first.entries.push(Entry { name: "main".into(), doc, inputs, sizes, guards, body, outputs, loc });
+    let text = mdl::print(&first).text;
+    let mut sources = SourceMap::default();
+    let file = sources.add("one.mdl", text.clone());
+    let checked = check(&mut sources, file, &Options::default());
+    let said: String = checked.diagnostics.iter().map(|d| human(d, &sources, false)).collect();
+    let second = checked.graph.ok_or_else(|| format!("{said}\n{text}"))?;
+    same("printed again", &text, &mdl::print(&second).text)?;
+    let nodes = second.entries[0].body.nodes.iter().map(|id| &second.nodes[*id].kind);
+    let read: Vec<&NodeKind> = nodes.collect();
+    match read.as_slice() {
+        [NodeKind::Op { op: own, arguments: found }] if *own == op && meaning(op, found) == meaning(op, arguments) => {
+            Ok(())
+        }
+        other => Err(format!("{arguments:?} became {other:?} in\n{text}")),
+    }
+}
+
+/// Arguments in one of the forms that mean the same.
+fn meaning(op: OpKind, arguments: &mlc::ops::Arguments) -> (Vec<u32>, Vec<Attr>) {
+    let params = op.op().signature().params.iter().filter(|param| !param.is_tensor());
+    let plain = params.zip(&arguments.attrs).map(|(param, attr)| match (param.kind, attr) {
+        (Kind::Names, Attr::None) => Attr::Names(vec![]),
+        (Kind::Dim, Attr::Int(value)) => Attr::Dim((*value).into()),
+        (Kind::Float, Attr::Int(value)) => Attr::Float(*value as f64),
+        (Kind::Dims, Attr::Ints(values)) => Attr::Dims(values.iter().map(|value| Some((*value).into())).collect()),
+        (_, attr) => attr.clone(),
+    });
+    (arguments.counts.clone(), plain.collect())
 }
 
 /// Prints the graph of a file, reads that, and compares; gives the text.

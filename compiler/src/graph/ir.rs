@@ -205,7 +205,7 @@ pub struct Entry {
 }
 
 /// A model.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Graph {
     /// The model's name.
     pub name: String,
