@@ -235,6 +235,7 @@ impl<'s, 'g> Walk<'s, 'g> {
                 self.homes.insert(data.outputs[0], home);
             }
             NodeKind::Op { .. } => self.unit(node, &[node], data.outputs.clone(), steps),
+            NodeKind::Fused { results, .. } if results.is_empty() => {}
             NodeKind::Fused { body, results, .. } => self.unit(node, &body.nodes, results.clone(), steps),
             NodeKind::Constant { members, counter } => self.constant(data.outputs[0], members, *counter),
             NodeKind::Read(state) => self.read(data.outputs[0], *state, block, at, dies, steps),

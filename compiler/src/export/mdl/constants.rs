@@ -87,9 +87,8 @@ impl Constants {
             (None, ConstantData::Weight(_)) => true,
             (None, ConstantData::Tensor(_)) => self.is_free(graph, key_of(&graph.constants[*id])),
         };
-        if members.iter().all(free)
-            && let Some(parts) = pattern(&names)
-        {
+        let parts = pattern(&names).filter(|parts| parts.iter().any(|part| matches!(part, Part::Number { .. })));
+        if let Some(parts) = parts.filter(|_| members.iter().all(free)) {
             members.iter().for_each(|id| drop(self.key(graph, *id, value)));
             return Some(Form::Family(counter, parts));
         }
