@@ -109,6 +109,38 @@ fn fashion_cnn_classifies_as_numpy_does() {
 }
 
 #[test]
+fn the_graph_of_a_model_runs_in_its_place() {
+    let folders = [(); 2].map(|()| tempfile::tempdir().expect("a temporary folder"));
+    let listed = |folder: usize| {
+        let files = std::fs::read_dir(folders[folder].path()).expect("a folder").flatten();
+        let mut names: Vec<_> = files.map(|entry| entry.file_name().display().to_string()).collect();
+        names.sort();
+        names
+    };
+    for name in ["fashion_mlp.mdl", "fashion_mlp.safetensors"] {
+        std::fs::copy(root().join("examples").join(name), folders[0].path().join(name)).expect("a copy");
+    }
+    let model = folders[0].path().join("fashion_mlp.mdl").display().to_string();
+    let path = |name: &str| folders[1].path().join(name).display().to_string();
+    let [graph, tree, drawing] = ["g.mdl", "tree.json", "g.dot"].map(path);
+    let emits = [format!("--emit=graph={graph}"), format!("--emit=ast={tree}"), format!("--emit=dot={drawing}")];
+    let words = ["build", &model].into_iter().chain(emits.iter().map(String::as_str));
+    let built = mlc(&words.collect::<Vec<_>>());
+    assert!(built.status.success() && built.stdout.is_empty(), "{}", String::from_utf8_lossy(&built.stderr));
+    assert_eq!(listed(0), ["fashion_mlp.mdl", "fashion_mlp.safetensors"], "--emit without -o writes no artifact");
+    assert_eq!(listed(1), ["g.dot", "g.mdl", "g.weights", "tree.json"], "and a link to the weights");
+    let answers = [&model, &graph].map(|model| {
+        let out = path("out.npz");
+        let ran = mlc(&["run", model, "-i", "image=@examples/fashion_test_256.npz:image", "-o", &out]);
+        assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        read_npz(&out).expect("it was just written")
+    });
+    assert_eq!(answers[0], answers[1]);
+    let text = std::fs::read_to_string(&drawing).expect("it was just written");
+    assert!(text.starts_with("digraph") && text.contains("f32[batch, 128]"), "{text}");
+}
+
+#[test]
 fn wrong_inputs_are_refused_with_the_place_in_the_model() {
     let labels = "image=@examples/fashion_test_256.npz:labels";
     let ran = mlc(&["run", "examples/fashion_mlp.mdl", "-i", labels]);

@@ -145,6 +145,7 @@ impl<'g> Body<'_, 'g> {
     fn inlined(&mut self, id: NodeId) -> Expr {
         match &self.cx.graph.nodes[id].kind {
             NodeKind::Read(state) => tree::name(&self.states[state]),
+            NodeKind::If { then, otherwise } => self.choice(id, then, otherwise),
             _ => self.call(id),
         }
     }

@@ -30,19 +30,28 @@ struct Needs {
 impl<'g> Body<'_, 'g> {
     /// `let y = if c { a } else { b }`.
     pub(super) fn either(&mut self, id: NodeId, then: &(Block, Vec<ValueId>), otherwise: &(Block, Vec<ValueId>)) {
-        let graph = self.cx.graph;
-        let node = &graph.nodes[id];
-        let cond = self.value(node.inputs[0]);
-        let (a, b) =
-            (self.branch(&then.0, &then.1, "Then", None), self.branch(&otherwise.0, &otherwise.1, "Else", None));
-        let choice = Expr::new(ExprKind::If(Box::new(If { cond, then: a, otherwise: b })));
-        match node.outputs.is_empty() {
+        let choice = self.choice(id, then, otherwise);
+        let outputs = &self.cx.graph.nodes[id].outputs;
+        match outputs.is_empty() {
             true => {
                 let name = self.names.numbered("_done");
                 self.stmts.push(tree::bind(tree::pattern(&[name]), None, choice));
             }
-            false => self.define(&node.outputs, "chosen", choice),
+            false => self.define(outputs, "chosen", choice),
         }
+    }
+
+    /// `if c { a } else { b }`.
+    pub(super) fn choice(
+        &mut self,
+        id: NodeId,
+        then: &(Block, Vec<ValueId>),
+        otherwise: &(Block, Vec<ValueId>),
+    ) -> Expr {
+        let cond = self.value(self.cx.graph.nodes[id].inputs[0]);
+        let then = self.branch(&then.0, &then.1, "Then", None);
+        let otherwise = self.branch(&otherwise.0, &otherwise.1, "Else", None);
+        Expr::new(ExprKind::If(Box::new(If { cond, then, otherwise })))
     }
 
     /// The results of a block as an expression. Constants that `counter` selects cannot stand before it.
@@ -70,7 +79,7 @@ impl<'g> Body<'_, 'g> {
             let once = matches!(node.outputs[..], [only] if self.cx.uses.count(only) == 1);
             match &node.kind {
                 NodeKind::Constant { counter: own, .. } if own.is_none() || *own != counter => constants.push(*id),
-                NodeKind::Op { .. } | NodeKind::Read(_) if once => ops.push(*id),
+                NodeKind::Op { .. } | NodeKind::Read(_) | NodeKind::If { .. } if once => ops.push(*id),
                 _ => return None,
             }
         }
