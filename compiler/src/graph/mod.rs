@@ -6,6 +6,7 @@
 
 mod build;
 mod ir;
+mod verify;
 mod walk;
 
 pub use build::{Applied, GraphBuilder};
@@ -13,3 +14,4 @@ pub use ir::{
     Block, Constant, ConstantData, ConstantId, Entry, Graph, GuardNode, Input, Node, NodeId, NodeKind, Repeat, State,
     StateId, Value, ValueId,
 };
+pub use verify::{Fault, VerifyError, verify};
