@@ -412,7 +412,7 @@ impl<'s, 'g> Walk<'s, 'g> {
                     unreachable!("outputs have room")
                 };
                 self.copy(*result, argument, &mut inner);
-                self.release(*result);
+                self.end(*result, block);
             }
             inner
         });

@@ -73,21 +73,28 @@ impl Groups {
     }
 
     /// What a node reads, through views and aliases, down to values that lie somewhere; the values on the way included.
-    pub(super) fn reads(&self, graph: &Graph, node: NodeId) -> Vec<ValueId> {
-        let data = &graph.nodes[node];
-        let inner: Vec<&Block> = data.kind.blocks();
-        let mut waiting = data.inputs.clone();
-        waiting.extend(data.kind.named());
-        waiting.extend(inner.into_iter().flat_map(|block| graph.uses_within(block)));
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
-        while let Some(value) = waiting.pop() {
-            if !seen.insert(value) {
-                continue;
-            }
-            found.push(value);
-            waiting.extend(self.behind(graph, value));
-        }
+    pub(super) fn reads(&self, graph: &Graph, node: NodeId) -> HashSet<ValueId> {
+        let mut found = self.read_inside(graph, node);
+        self.spread(graph, graph.nodes[node].inputs.clone(), &mut found);
         found
+    }
+
+    /// What the blocks of a node read, and what they give.
+    pub(super) fn read_inside(&self, graph: &Graph, node: NodeId) -> HashSet<ValueId> {
+        let kind = &graph.nodes[node].kind;
+        let mut waiting = kind.named();
+        waiting.extend(kind.blocks().into_iter().flat_map(|block| graph.uses_within(block)));
+        let mut found = HashSet::new();
+        self.spread(graph, waiting, &mut found);
+        found
+    }
+
+    fn spread(&self, graph: &Graph, mut waiting: Vec<ValueId>, found: &mut HashSet<ValueId>) {
+        while let Some(value) = waiting.pop() {
+            if found.insert(value) {
+                waiting.extend(self.behind(graph, value));
+            }
+        }
     }
 
     /// What a value without memory of its own is made of.

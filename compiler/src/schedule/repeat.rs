@@ -30,9 +30,11 @@ impl Walk<'_, '_> {
     ) {
         let graph = self.shared.graph;
         let data = &graph.nodes[node];
+        let read = self.groups.read_inside(graph, node);
+        let free = |value: ValueId| dies(value) && !read.contains(&value);
         let mut pairs = Vec::new();
         for (initial, param) in data.inputs.iter().zip(&repeat.params) {
-            let first = self.starting_room(*initial, *param, &data.inputs, dies, steps);
+            let first = self.starting_room(*initial, *param, &data.inputs, &free, steps);
             let second = self.room(graph.ty(*param));
             pairs.push([first, second]);
             let argument = self.turn(&pairs[pairs.len() - 1], repeat.counter, 0);
@@ -50,7 +52,7 @@ impl Walk<'_, '_> {
         for (result, next) in copies {
             self.copy(result, next, &mut body);
         }
-        repeat.results.iter().for_each(|result| self.release(*result));
+        repeat.results.iter().for_each(|result| self.end(*result, &repeat.body));
         steps.push(Step::Loop { counter: repeat.counter, trips: repeat.trips.clone(), condition: None, body });
         for (output, [first, second]) in data.outputs.iter().zip(pairs) {
             let (last, other) = if trips % 2 == 0 { (first, second) } else { (second, first) };
@@ -66,11 +68,11 @@ impl Walk<'_, '_> {
         initial: ValueId,
         param: ValueId,
         all: &[ValueId],
-        dies: &dyn Fn(ValueId) -> bool,
+        free: &dyn Fn(ValueId) -> bool,
         steps: &mut Vec<Step>,
     ) -> (Argument, Lease) {
         let alone = all.iter().filter(|v| **v == initial).count() == 1;
-        if let (true, true, Some(lease)) = (dies(initial), alone, self.leases.get(&initial).copied())
+        if let (true, true, Some(lease)) = (free(initial), alone, self.leases.get(&initial).copied())
             && let Home::Memory { argument: argument @ Argument::Buffer(_), .. } = &self.homes[&initial]
         {
             let argument = argument.clone();
@@ -138,7 +140,7 @@ impl Walk<'_, '_> {
             self.copy(result, to, body);
             match lease {
                 Some(lease) => self.arena.give(lease.region),
-                None => self.release(result),
+                None => self.end(result, &repeat.body),
             }
         }
     }
@@ -149,7 +151,7 @@ impl Walk<'_, '_> {
         let place = into.unwrap_or_else(|| self.room(self.shared.graph.ty(*flag)).0);
         self.block(block, &[*flag], steps);
         self.copy(*flag, place.clone(), steps);
-        self.release(*flag);
+        self.end(*flag, block);
         Some(place)
     }
 }
