@@ -1,6 +1,6 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `schedule` → the pipeline → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `passes` | `schedule` → the pipeline → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -9,9 +9,10 @@ pub mod export;
 pub mod frontend;
 pub mod graph;
 pub mod ops;
+pub mod passes;
 mod pipeline;
 pub mod report;
 pub mod schedule;
 pub mod types;
 
-pub use pipeline::{BuildError, artifact};
+pub use pipeline::{BuildError, PIPELINE, Pipeline, artifact, artifact_by};

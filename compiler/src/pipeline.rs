@@ -1,13 +1,13 @@
 //! The pipeline, whole: a typed graph becomes an artifact.
 
 use crate::diag::SourceMap;
-use crate::graph::{Constant, ConstantData, Graph};
+use crate::graph::{self, ConstantId, Graph, ReadError};
+use crate::passes::Pass;
 use crate::schedule::{ScheduleError, Scheduled, schedule};
 use crate::types::Loc;
-use mlc_codegen::base::Storage;
 use mlc_codegen::kernel::{VerifyError, verify};
 use mlc_runtime::artifact::{Artifact, ArtifactError, Constant as Bytes, Meta, Source};
-use mlc_runtime::tensor::{Tensor, TensorError};
+use mlc_runtime::tensor::TensorError;
 use mlc_runtime::weights::LoadError;
 
 /// Why a checked graph does not become an artifact.
@@ -25,6 +25,14 @@ pub enum BuildError {
     /// A weight does not fit in memory.
     #[error("MDL0602: {0}")]
     Tensor(#[from] TensorError),
+    /// A graph that is not one, which is a fault of mlc.
+    #[error("this is a bug in mlc: after {after}: {why}")]
+    Graph {
+        /// What made it.
+        after: String,
+        /// What is wrong.
+        why: graph::VerifyError,
+    },
     /// The parts do not fit together, which is a fault of mlc.
     #[error("this is a bug in mlc: {0}")]
     Artifact(#[from] ArtifactError),
@@ -38,12 +46,83 @@ pub enum BuildError {
     },
 }
 
-/// Schedules a graph, verifies every kernel, and reads the constants.
+/// The passes that run when none are named.
+pub const PIPELINE: &[&str] = &[
+    // Sizes and small tables become numbers, which the rules of the next pass look for.
+    "fold",
+    "canonicalize",
+    // One value for one thing: only then can it be told what is used once, and what reads one tensor.
+    "cse",
+    "fold-scales",
+    "merge-matmuls",
+    "dce",
+];
+
+/// What happens to a graph before it is scheduled.
+#[derive(Clone, Debug)]
+pub struct Pipeline {
+    /// In order.
+    pub passes: Vec<&'static Pass>,
+    /// Whether the graph is verified before the first and after each.
+    pub verify: bool,
+}
+
+impl Default for Pipeline {
+    fn default() -> Self {
+        let named = |name: &&str| Pass::by_name(name).expect("the table has every pass of the pipeline");
+        Pipeline { passes: PIPELINE.iter().map(named).collect(), verify: cfg!(debug_assertions) }
+    }
+}
+
+impl Pipeline {
+    /// No pass.
+    pub fn none() -> Self {
+        Pipeline { passes: vec![], ..Pipeline::default() }
+    }
+
+    /// Runs the passes.
+    ///
+    /// # Errors
+    /// A graph that does not verify, which is a fault of mlc.
+    pub fn run(&self, graph: &mut Graph) -> Result<(), BuildError> {
+        self.verified(graph, || "the checker".into())?;
+        for pass in &self.passes {
+            (pass.run)(graph);
+            self.verified(graph, || format!("`{}`", pass.name))?;
+        }
+        Ok(())
+    }
+
+    fn verified(&self, graph: &Graph, after: impl Fn() -> String) -> Result<(), BuildError> {
+        let checked = if self.verify { graph::verify(graph) } else { Ok(()) };
+        checked.map_err(|why| BuildError::Graph { after: after(), why })
+    }
+}
+
+impl std::fmt::Display for Pipeline {
+    /// As `--passes` takes it.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.passes.iter().map(|pass| pass.name).collect();
+        f.pad(if names.is_empty() { "none".into() } else { names.join(",") }.as_str())
+    }
+}
+
+/// Runs the passes, schedules, verifies every kernel, and reads the constants.
 ///
 /// # Errors
 /// A size beyond 64 bits, or a weight that cannot be read.
 pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
-    let Scheduled { plan, constants, sources: places } = schedule(graph)?;
+    artifact_by(&Pipeline::default(), graph, sources, file)
+}
+
+/// The same with passes of one's choice.
+///
+/// # Errors
+/// As [`artifact`].
+pub fn artifact_by(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
+    let mut graph = graph.clone();
+    pipeline.run(&mut graph)?;
+    let Scheduled { plan, constants, sources: places } = schedule(&graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
             .map_err(|why| BuildError::Kernel { kernel: kernel.name.clone(), why })?;
@@ -52,12 +131,12 @@ pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifac
         model: graph.name.clone(),
         mlc: env!("CARGO_PKG_VERSION").into(),
         source_hash: blake3::hash(sources.text(file).as_bytes()).to_hex().to_string(),
+        pipeline: pipeline.to_string(),
         target: "cpu".into(),
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
         ..Meta::default()
     };
-    let bytes =
-        constants.into_iter().map(|constant| read(graph, &graph.constants[constant])).collect::<Result<_, _>>()?;
+    let bytes = constants.into_iter().map(|constant| read(&graph, constant)).collect::<Result<_, _>>()?;
     Ok(Artifact::from_parts(meta, plan, bytes)?)
 }
 
@@ -68,17 +147,10 @@ fn place(loc: Loc, sources: &SourceMap) -> Source {
 }
 
 /// The bytes of a constant in the storage that the plan says.
-fn read(graph: &Graph, constant: &Constant) -> Result<Bytes, BuildError> {
-    let tensor: Tensor = match &constant.data {
-        ConstantData::Tensor(tensor) => tensor.clone(),
-        ConstantData::Weight(key) => {
-            let found = graph.weights.find(key).ok().flatten().ok_or_else(|| BuildError::Missing(key.clone()))?;
-            found.file.read(found.name)?
-        }
-    };
-    let tensor = match constant.storage {
-        Storage::Plain(dtype) if tensor.dtype() != dtype => tensor.cast(dtype)?,
-        _ => tensor,
-    };
-    Ok(Bytes::from(tensor))
+fn read(graph: &Graph, constant: ConstantId) -> Result<Bytes, BuildError> {
+    Ok(Bytes::from(graph.numbers(constant).map_err(|error| match error {
+        ReadError::Weights(error) => BuildError::Weights(error),
+        ReadError::Missing(key) => BuildError::Missing(key),
+        ReadError::Tensor(error) => BuildError::Tensor(error),
+    })?))
 }

@@ -126,7 +126,8 @@ fn check(case: &Case, seed: u64) -> Result<(), Failed> {
     let expected = case.op.op().eval(&call, &given, &[]).map_err(|e| format!("{what}: {e}"))?;
     let mut sources = SourceMap::default();
     let file = sources.add("case.mdl", "");
-    let artifact = mlc::artifact(&graph, &sources, file).map_err(|e| format!("{what}: {e}"))?;
+    let artifact =
+        mlc::artifact_by(&mlc::Pipeline::none(), &graph, &sources, file).map_err(|e| format!("{what}: {e}"))?;
     let names: Vec<String> = (0..inputs.len()).map(|i| format!("x{i}")).collect();
     let named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(given).collect();
     let mut before: Option<Vec<Tensor>> = None;

@@ -64,7 +64,7 @@ const LAW: &[&[&str]] = &[
     &["ops"],
     &["graph"],
     &["report"],
-    &["frontend", "export", "schedule"],
+    &["frontend", "export", "passes", "schedule"],
     &["pipeline"],
     &["cli"],
 ];

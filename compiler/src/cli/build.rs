@@ -46,7 +46,7 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     if !whole {
         return Ok(true);
     }
-    let artifact = crate::artifact(&graph, &sources, file)?;
+    let artifact = crate::artifact_by(&args.model.pipeline(), &graph, &sources, file)?;
     let output = args.output.clone().unwrap_or_else(|| args.file.with_extension("mlc"));
     artifact.write(&output)?;
     let bytes = std::fs::metadata(&output)?.len();

@@ -21,7 +21,11 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let mut sources = SourceMap::default();
     let mut diagnostics = Vec::new();
     for path in &args.files {
-        diagnostics.extend(source::check(path, &args.model, true, &mut sources)?.1.diagnostics);
+        let checked = source::check(path, &args.model, true, &mut sources)?.1;
+        if let (Some(graph), true) = (&checked.graph, args.model.verify) {
+            crate::graph::verify(graph)?;
+        }
+        diagnostics.extend(checked.diagnostics);
     }
     Ok(output::show(&diagnostics, &sources, format))
 }

@@ -27,7 +27,7 @@ pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) ->
     }
     let mut sources = SourceMap::default();
     let Some((file, graph)) = graph(path, model, format, &mut sources)? else { return Ok(None) };
-    Ok(Some(crate::artifact(&graph, &sources, file)?))
+    Ok(Some(crate::artifact_by(&model.pipeline(), &graph, &sources, file)?))
 }
 
 /// The graph of a `.mdl` file and the file's number; `None` when the model was found wanting, which has been said.

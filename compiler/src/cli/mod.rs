@@ -13,6 +13,7 @@ mod inspect;
 mod load;
 mod ops;
 mod output;
+mod passes;
 mod run;
 mod source;
 
@@ -48,6 +49,8 @@ enum Verb {
     Inspect(inspect::Args),
     /// Lists the operators.
     Ops(ops::Args),
+    /// Lists the passes.
+    Passes(passes::Args),
     /// Runs a model once.
     Run(run::Args),
 }
@@ -69,6 +72,7 @@ pub fn main() -> ExitCode {
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, cli.message_format),
         Verb::Ops(args) => ops::run(&args),
+        Verb::Passes(args) => passes::run(&args),
         Verb::Run(args) => run::run(&args, cli.message_format),
         Verb::Check(args) => check::run(&args, cli.message_format),
         Verb::Fix(args) => fix::run(&args, cli.message_format),

@@ -2,7 +2,8 @@
 
 use crate::diag::{Diagnostic, SourceMap};
 use crate::frontend::{self, Checked};
-use crate::report;
+use crate::passes::Pass;
+use crate::{Pipeline, report};
 use anyhow::{Context, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -28,6 +29,25 @@ pub(super) struct ModelArgs {
     /// Makes an error of what could only be checked when the model is called.
     #[arg(long)]
     deny_guards: bool,
+    /// The passes to run, with commas between them, instead of the usual ones; none for none.
+    #[arg(long, value_name = "LIST", value_parser = passes)]
+    passes: Option<Passes>,
+    /// Verifies the graph before the first pass and after each.
+    #[arg(long)]
+    pub(super) verify: bool,
+}
+
+/// What `--passes` says.
+#[derive(Clone, Debug)]
+struct Passes(Vec<&'static Pass>);
+
+impl ModelArgs {
+    /// The passes to run.
+    pub(super) fn pipeline(&self) -> Pipeline {
+        let usual = Pipeline::default();
+        let passes = self.passes.as_ref().map_or(usual.passes, |passes| passes.0.clone());
+        Pipeline { passes, verify: usual.verify || self.verify }
+    }
 }
 
 /// What `--weights` says.
@@ -42,6 +62,14 @@ fn weights(text: &str) -> Result<Weights, String> {
         Some(seed) => seed.parse().map(Weights::Random).map_err(|_| format!("`{seed}` is no seed: a whole number")),
         None => Ok(Weights::File(text.into())),
     }
+}
+
+fn passes(text: &str) -> Result<Passes, String> {
+    if text == "none" {
+        return Ok(Passes(vec![]));
+    }
+    let names = text.split(',').map(str::trim);
+    names.map(super::passes::named).collect::<Result<_, _>>().map(Passes)
 }
 
 fn dim(text: &str) -> Result<(String, i64), String> {

@@ -5,11 +5,13 @@
 //! Invariant: knows no syntax, no kernel, no device. `verify` names what must hold; it runs after every pass.
 
 mod build;
+mod constants;
 mod ir;
 mod verify;
 mod walk;
 
 pub use build::{Applied, GraphBuilder};
+pub use constants::ReadError;
 pub use ir::{
     Block, Constant, ConstantData, ConstantId, Entry, Graph, GuardNode, Input, Node, NodeId, NodeKind, Repeat, State,
     StateId, Value, ValueId,

@@ -13,6 +13,18 @@ impl NodeKind {
         }
     }
 
+    /// The same, to change.
+    pub fn blocks_mut(&mut self) -> Vec<&mut Block> {
+        match self {
+            NodeKind::Repeat(repeat) => {
+                repeat.condition.iter_mut().map(|(block, _)| block).chain([&mut repeat.body]).collect()
+            }
+            NodeKind::If { then, otherwise } => vec![&mut then.0, &mut otherwise.0],
+            NodeKind::Fused { body, .. } => vec![body],
+            _ => vec![],
+        }
+    }
+
     /// The values of inner blocks that the node itself names: results, conditions.
     pub fn named(&self) -> Vec<ValueId> {
         match self {
@@ -21,6 +33,18 @@ impl NodeKind {
             }
             NodeKind::If { then, otherwise } => then.1.iter().chain(&otherwise.1).copied().collect(),
             NodeKind::Fused { results, .. } => results.clone(),
+            _ => vec![],
+        }
+    }
+
+    /// The same, to change.
+    pub fn named_mut(&mut self) -> Vec<&mut ValueId> {
+        match self {
+            NodeKind::Repeat(repeat) => {
+                repeat.results.iter_mut().chain(repeat.condition.iter_mut().map(|(_, flag)| flag)).collect()
+            }
+            NodeKind::If { then, otherwise } => then.1.iter_mut().chain(&mut otherwise.1).collect(),
+            NodeKind::Fused { results, .. } => results.iter_mut().collect(),
             _ => vec![],
         }
     }

@@ -10,13 +10,13 @@ use mlc_runtime::tensor::Tensor;
 
 /// `result[…] = Σ Π operand[…]`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Contraction {
+pub struct Contraction {
     /// The extent of every axis.
-    pub(super) extents: Vec<Dim>,
+    pub extents: Vec<Dim>,
     /// For each operand, the axis that each of its dims walks.
-    pub(super) operands: Vec<Vec<Option<usize>>>,
+    pub operands: Vec<Vec<Option<usize>>>,
     /// The axes of the result, in order.
-    pub(super) result: Vec<usize>,
+    pub result: Vec<usize>,
 }
 
 /// Where an operand of a stage stands.

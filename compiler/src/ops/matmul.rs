@@ -109,6 +109,10 @@ impl Op for Matmul {
         contraction(call.input(0), call.input(1)).lower(call.result(0).dtype.compute())
     }
 
+    fn contraction(&self, call: &Call) -> Option<Contraction> {
+        Some(contraction(call.input(0), call.input(1)))
+    }
+
     fn tolerance(&self) -> Tolerance {
         Tolerance::SUMMATION
     }

@@ -70,6 +70,7 @@ mod window;
 
 pub use build::{At, Build, Lowering, Point, Stage, Target, row_major};
 pub use call::{Arguments, Attr, Call, fits};
+pub use contraction::Contraction;
 pub use infer::{Blame, Guard, Infer, OpError};
 pub use op::{EvalError, IndexUse, Op, Tolerance};
 pub use signature::{Default, Kind, Param, Signature};

@@ -1,6 +1,6 @@
 //! The trait that every op implements.
 
-use super::{Call, Infer, Lowering, OpError, Signature};
+use super::{Call, Contraction, Infer, Lowering, OpError, Signature};
 use crate::types::TensorType;
 use mlc_runtime::tensor::Tensor;
 
@@ -72,6 +72,11 @@ pub trait Op: Sync {
     /// How far backends may be from `eval`.
     fn tolerance(&self) -> Tolerance {
         Tolerance::ROUNDING
+    }
+
+    /// The sum of products that it is, if it is one.
+    fn contraction(&self, _call: &Call) -> Option<Contraction> {
+        None
     }
 
     /// Inputs that hold indices into an axis of another. The runtime checks them before kernels run.

@@ -1,0 +1,41 @@
+//! The numbers of constants, read when they are asked for.
+
+use super::{ConstantData, ConstantId, Graph};
+use mlc_codegen::base::Storage;
+use mlc_runtime::tensor::{Tensor, TensorError};
+use mlc_runtime::weights::LoadError;
+
+/// Why a constant has no numbers.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// The file cannot be read.
+    #[error(transparent)]
+    Weights(#[from] LoadError),
+    /// The file has no such key any more, or two have it.
+    #[error("no tensor named `{0}`")]
+    Missing(String),
+    /// They do not fit in memory.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+}
+
+impl Graph {
+    /// The numbers of a constant in the element type of its storage; those of a packed one as f32.
+    ///
+    /// # Errors
+    /// The weight is gone, cannot be read, or does not fit in memory.
+    pub fn numbers(&self, constant: ConstantId) -> Result<Tensor, ReadError> {
+        let constant = &self.constants[constant];
+        let tensor = match &constant.data {
+            ConstantData::Tensor(tensor) => tensor.clone(),
+            ConstantData::Weight(key) => {
+                let found = self.weights.find(key).ok().flatten().ok_or_else(|| ReadError::Missing(key.clone()))?;
+                found.file.read(found.name)?
+            }
+        };
+        match constant.storage {
+            Storage::Plain(dtype) if tensor.dtype() != dtype => Ok(tensor.cast(dtype)?),
+            _ => Ok(tensor),
+        }
+    }
+}
