@@ -6,8 +6,8 @@ use crate::graph::{Block, ConstantData, Graph, NodeId, NodeKind, StateId, ValueI
 use std::collections::HashMap;
 
 pub(super) const DOC: &str = "\
-Computes once what is computed twice: equal ops on equal inputs, equal constants, reads of a state with no `set` between \
-them. A value is looked for in the blocks around, never in a branch or a loop that has ended.";
+Computes once what is computed twice. That is equal ops on equal inputs, equal constants, and reads of a state with no \
+`set` between them. A value is looked for in the blocks around, never in a branch or a loop that has ended.";
 
 /// Merges from the inputs to the outputs.
 pub(super) fn run(graph: &mut Graph) -> usize {

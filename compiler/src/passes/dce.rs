@@ -6,8 +6,8 @@ use cranelift_entity::SecondaryMap;
 use mlc_codegen::base::{Dim, SlotDef};
 
 pub(super) const DOC: &str = "\
-Removes nodes whose values nothing uses, values that loops carry for themselves alone, and results that branches give to \
-nobody. What sets a state stays, with all it needs.";
+Removes what nothing uses. That is nodes, values that loops carry for themselves alone, and results that branches give \
+to nobody. What sets a state stays, with all it needs.";
 
 /// Removes them; gives how many nodes and carried values went.
 pub(super) fn run(graph: &mut Graph) -> usize {

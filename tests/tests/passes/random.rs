@@ -65,7 +65,7 @@ pub(crate) fn program(draw: &mut Draw) -> Bench {
             last = carried;
             continue;
         }
-        let again = body.lines().filter_map(|line| line.trim().strip_prefix("let ")?.split_once(" = ")).last();
+        let again = body.lines().filter_map(|line| line.trim().strip_prefix("let ")?.split_once(" = ")).next_back();
         let value = match again {
             Some((_, value)) if draw.below(4) == 0 && i < STATEMENTS / 2 => value.to_owned(),
             _ => expression(draw, &names, 1),

@@ -9,7 +9,7 @@ use crate::graph::{Graph, NodeId, NodeKind, ValueId};
 use crate::ops::OpKind;
 
 pub(super) const DOC: &str = "\
-Removes what does nothing and merges what is one. Identities (x * 1, x / 1, a cast to the same type, a slice of \
+Removes what does nothing and joins what is one. That is identities (x * 1, x / 1, a cast to the same type, a slice of \
 everything, a concat of one), pairs that cancel or join (neg of neg, transpose of transpose, reshape of reshape, expand \
 of expand, a widening cast that is undone), `where` and `if` on constants, carried values that never change. Results are \
 the same to the bit, for NaN, infinities and -0 too: x + 0 stays, for it makes 0 of -0.";

@@ -15,9 +15,9 @@ use mlc_runtime::tensor::Tensor;
 use std::collections::HashMap;
 
 pub(super) const DOC: &str = "\
-Folds what follows a convolution, einsum or matmul with constant weights into them: batch norm with its frozen \
-statistics, and a product or quotient with constants that differ at most by output channel, both also behind a constant \
-bias. A constant that is added to each channel of a convolution becomes its bias. Results change by roundings of floats. \
+Folds scales and shifts into the weights before them. Behind a convolution, einsum or matmul with constant weights that is \
+batch norm with its frozen statistics, and a product or quotient with constants that differ at most by output channel, both \
+also behind a constant bias. A constant that is added to each channel of a convolution becomes its bias. Results change by roundings of floats. \
 Weights that stay packed, that something else reads too, or that would not be finite are left alone.";
 
 /// Bytes of all members of a new weight.

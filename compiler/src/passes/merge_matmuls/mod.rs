@@ -1,19 +1,22 @@
 //! `merge-matmuls`: products of one tensor with several weights, as one product.
 //! Invariant: each element of a result is the same sum in the same order as before.
 
-use super::constants::{Family, Made, numbers, uses};
+mod biases;
+
+use super::constants::{Family, Made, numbers, type_of, uses};
 use crate::graph::{Block, ConstantId, Graph, Node, NodeId, NodeKind, Value, ValueId};
 use crate::ops::{Arguments, Attr, Call, Infer, OpKind};
-use crate::types::TensorType;
+use crate::types::{Loc, TensorType};
 use indexmap::IndexMap;
-use mlc_codegen::base::Dim;
+use mlc_codegen::base::{Dim, Slot};
 use mlc_runtime::tensor::Tensor;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 pub(super) const DOC: &str = "\
-Merges matmuls and einsums of one tensor with constant weights, such as the q, k and v of an attention, or the gate and \
-the up of a feed-forward: the weights stand in one tensor, the results are slices of one result. In loops the weights of \
-each trip are merged. Biases stay as they are. Weights that stay packed, or that something else reads too, are left alone.";
+Merges products of one tensor with several weights. Such are the q, k and v of an attention, or the gate and the up of a \
+feed-forward, written as matmuls or einsums with constant weights: the weights stand in one tensor, the results are slices of one result. In loops the weights of \
+each trip are merged. Where a constant bias is added to each of the results, and nothing else reads them, the biases are \
+merged too. Weights that stay packed, or that something else reads too, are left alone.";
 
 /// Bytes of all members of a new weight.
 const MOST: i64 = 256 << 20;
@@ -21,12 +24,19 @@ const MOST: i64 = 256 << 20;
 /// Merges within each block; gives how many products went.
 pub(super) fn run(graph: &mut Graph) -> usize {
     let uses = uses(graph);
-    let mut merge = Merge { families: HashMap::new(), made: Made::default(), merged: 0 };
+    let mut merge = Merge {
+        families: HashMap::new(),
+        users: HashMap::new(),
+        here: HashSet::new(),
+        made: Made::default(),
+        merged: 0,
+    };
     for (entry, uses) in uses.iter().enumerate() {
         for node in graph.nodes_within(&graph.entries[entry].body) {
             let data = &graph.nodes[node];
             merge.families.extend(Family::of(&data.kind).map(|family| (data.outputs[0], family)));
         }
+        merge.users = users(graph, entry);
         let body = std::mem::take(&mut graph.entries[entry].body);
         graph.entries[entry].body = merge.block(graph, body, uses);
     }
@@ -35,6 +45,10 @@ pub(super) fn run(graph: &mut Graph) -> usize {
 
 struct Merge {
     families: HashMap<ValueId, Family>,
+    /// The one node that uses a value.
+    users: HashMap<ValueId, NodeId>,
+    /// The nodes of the block.
+    here: HashSet<NodeId>,
     made: Made,
     merged: usize,
 }
@@ -52,13 +66,14 @@ struct Product {
 
 impl Merge {
     fn block(&mut self, graph: &mut Graph, block: Block, uses: &HashMap<ConstantId, u32>) -> Block {
+        self.here = block.nodes.iter().copied().collect();
         let mut groups: IndexMap<String, Vec<Product>> = IndexMap::new();
         for node in &block.nodes {
             if let Some((key, product)) = self.product(graph, *node, uses) {
                 groups.entry(key).or_default().push(product);
             }
         }
-        let mut before: HashMap<NodeId, [NodeId; 2]> = HashMap::new();
+        let mut before: HashMap<NodeId, Vec<NodeId>> = HashMap::new();
         for group in groups.into_values().filter(|group| group.len() > 1) {
             if let Some(nodes) = self.merge(graph, &group) {
                 before.insert(group[0].node, nodes);
@@ -101,7 +116,7 @@ impl Merge {
         let mut places = (0..whole.operands[place].len()).filter(|i| whole.operands[place][*i] == Some(*out));
         let axis = places.next().filter(|_| places.next().is_none())?;
         let result_axis = whole.result.iter().position(|a| a == out)?;
-        if types[place].dtype.bits() % 8 != 0 || whole.operands[place].iter().any(Option::is_none) {
+        if !types[place].dtype.bits().is_multiple_of(8) || whole.operands[place].iter().any(Option::is_none) {
             return None;
         }
         let mut rest = types[place].clone();
@@ -112,7 +127,7 @@ impl Merge {
     }
 
     /// Makes the products slices of a new one; gives the nodes of that.
-    fn merge(&mut self, graph: &mut Graph, group: &[Product]) -> Option<[NodeId; 2]> {
+    fn merge(&mut self, graph: &mut Graph, group: &[Product]) -> Option<Vec<NodeId>> {
         let (first, place) = (&group[0], group[0].place);
         let bytes = group.iter().map(|product| product.weight.bytes(graph)).fold(0, i64::saturating_add);
         if bytes > MOST {
@@ -125,38 +140,90 @@ impl Merge {
             joined(&parts, first.axis)
         });
         let tensors: Vec<Tensor> = tensors.collect::<Option<_>>()?;
-        let ty = super::constants::type_of(&tensors[0]);
+        let ty = type_of(&tensors[0]);
         let data = graph.nodes[first.node].clone();
         let NodeKind::Op { op, arguments } = data.kind.clone() else { return None };
         let mut types: Vec<TensorType> = data.inputs.iter().map(|value| graph.ty(*value).clone()).collect();
-        types[place] = ty.clone();
+        types[place] = ty;
         let call = Call { signature: op.op().signature(), arguments: &arguments, inputs: &types, results: &[] };
         let result = op.op().infer(&call, &mut Infer::new(&mut graph.slots, &graph.facts)).ok()?.pop()?;
         let loc = group.iter().fold(data.loc, |loc, product| loc.to(graph.nodes[product.node].loc));
         let path = common_path(group.iter().map(|product| graph.nodes[product.node].path.as_str()));
-        let members = tensors.into_iter().zip(&first.weight.members).map(|(tensor, like)| {
-            let name = format!("{}.merged", graph.constants[*like].name);
-            let loc = graph.constants[*like].loc;
-            self.made.constant(graph, tensor, name, loc)
-        });
-        let kind = NodeKind::Constant { members: members.collect(), counter: first.weight.counter };
-        let weight = graph.values.push(Value { ty, name: None, loc });
-        let constant = Node { kind, inputs: vec![], outputs: vec![weight], loc, path: path.clone() };
-        let whole = graph.values.push(Value { ty: result, name: None, loc });
+        let mut site = Site { loc, path, nodes: vec![] };
+        let weight = self.constant(graph, tensors, &first.weight, first.weight.counter, &mut site);
         let mut inputs = data.inputs;
         inputs[place] = weight;
-        let product = Node { kind: NodeKind::Op { op, arguments }, inputs, outputs: vec![whole], loc, path };
-        let nodes = [graph.nodes.push(constant), graph.nodes.push(product)];
+        let whole = site.push(graph, NodeKind::Op { op, arguments }, inputs, result);
+        self.cut(graph, group, |part| part.node, whole);
+        if let Some((sum, adds)) = self.biased(graph, group, whole, &mut site) {
+            self.cut(graph, group, |part| adds[&part.node], sum);
+        }
+        Some(site.nodes)
+    }
+
+    /// A family of these tensors, named after another.
+    fn constant(
+        &mut self,
+        graph: &mut Graph,
+        tensors: Vec<Tensor>,
+        like: &Family,
+        counter: Option<Slot>,
+        site: &mut Site,
+    ) -> ValueId {
+        let ty = type_of(&tensors[0]);
+        let members = tensors.into_iter().enumerate().map(|(trip, tensor)| {
+            let like = &graph.constants[like.at(trip)];
+            let (name, loc) = (format!("{}.merged", like.name), like.loc);
+            self.made.constant(graph, tensor, name, loc)
+        });
+        let members = members.collect();
+        site.push(graph, NodeKind::Constant { members, counter }, vec![], ty)
+    }
+
+    /// Makes nodes slices of a value, each as long as its own output.
+    fn cut(&self, graph: &mut Graph, group: &[Product], node: impl Fn(&Product) -> NodeId, whole: ValueId) {
         let mut start = Dim::from(0);
         for part in group {
-            let output = graph.nodes[part.node].outputs[0];
-            let stop = start.clone() + &graph.ty(output).dims[part.result_axis];
-            let node = &mut graph.nodes[part.node];
-            node.kind = slice(part.result_axis, std::mem::replace(&mut start, stop.clone()), stop);
-            node.inputs = vec![whole];
+            let node = node(part);
+            let stop = start.clone() + &graph.ty(graph.nodes[node].outputs[0]).dims[part.result_axis];
+            graph.nodes[node].kind = slice(part.result_axis, std::mem::replace(&mut start, stop.clone()), stop);
+            graph.nodes[node].inputs = vec![whole];
         }
-        Some(nodes)
     }
+}
+
+/// Where the nodes of a merged product come from, and the nodes.
+struct Site {
+    loc: Loc,
+    path: String,
+    nodes: Vec<NodeId>,
+}
+
+impl Site {
+    fn push(&mut self, graph: &mut Graph, kind: NodeKind, inputs: Vec<ValueId>, ty: TensorType) -> ValueId {
+        let value = graph.values.push(Value { ty, name: None, loc: self.loc });
+        let node = Node { kind, inputs, outputs: vec![value], loc: self.loc, path: self.path.clone() };
+        self.nodes.push(graph.nodes.push(node));
+        value
+    }
+}
+
+/// The node that uses a value, where nothing else does. A node in a group is none.
+fn users(graph: &Graph, entry: usize) -> HashMap<ValueId, NodeId> {
+    let entry = &graph.entries[entry];
+    let mut counts: HashMap<ValueId, u32> = HashMap::new();
+    let outputs = entry.outputs.iter().map(|(_, value)| *value);
+    graph.uses_within(&entry.body).into_iter().chain(outputs).for_each(|value| *counts.entry(value).or_default() += 1);
+    let nodes = graph.nodes_within(&entry.body);
+    let grouped: HashSet<NodeId> = nodes
+        .iter()
+        .filter(|node| matches!(graph.nodes[**node].kind, NodeKind::Fused { .. }))
+        .flat_map(|node| graph.nodes[*node].kind.blocks())
+        .flat_map(|block| graph.nodes_within(block))
+        .collect();
+    let free = nodes.into_iter().filter(|node| !grouped.contains(node));
+    let pairs = free.flat_map(|node| graph.nodes[node].inputs.iter().map(move |value| (*value, node)));
+    pairs.filter(|(value, _)| counts[value] == 1).collect()
 }
 
 fn slice(axis: usize, start: Dim, stop: Dim) -> NodeKind {
