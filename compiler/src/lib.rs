@@ -15,4 +15,4 @@ pub mod report;
 pub mod schedule;
 pub mod types;
 
-pub use pipeline::{BuildError, PIPELINE, Pipeline, artifact, artifact_by};
+pub use pipeline::{BuildError, PIPELINE, Pipeline, artifact, artifact_by, lowered};

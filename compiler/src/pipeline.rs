@@ -85,10 +85,24 @@ impl Pipeline {
     /// # Errors
     /// A graph that does not verify, which is a fault of mlc.
     pub fn run(&self, graph: &mut Graph) -> Result<(), BuildError> {
+        self.run_watched::<BuildError>(graph, &mut |_, _| Ok(()))
+    }
+
+    /// Runs the passes and shows the graph before the first, under the name `check`, and after each, under its own.
+    ///
+    /// # Errors
+    /// As [`Pipeline::run`], and what `watch` returns.
+    pub fn run_watched<E: From<BuildError>>(
+        &self,
+        graph: &mut Graph,
+        watch: &mut dyn FnMut(&str, &Graph) -> Result<(), E>,
+    ) -> Result<(), E> {
         self.verified(graph, || "the checker".into())?;
+        watch("check", graph)?;
         for pass in &self.passes {
             (pass.run)(graph);
             self.verified(graph, || format!("`{}`", pass.name))?;
+            watch(pass.name, graph)?;
         }
         Ok(())
     }
@@ -122,7 +136,15 @@ pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifac
 pub fn artifact_by(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
     let mut graph = graph.clone();
     pipeline.run(&mut graph)?;
-    let Scheduled { plan, constants, sources: places } = schedule(&graph)?;
+    lowered(pipeline, &graph, sources, file)
+}
+
+/// The artifact of a graph that the pipeline has run on.
+///
+/// # Errors
+/// As [`artifact`].
+pub fn lowered(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
+    let Scheduled { plan, constants, sources: places } = schedule(graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
             .map_err(|why| BuildError::Kernel { kernel: kernel.name.clone(), why })?;
@@ -136,7 +158,7 @@ pub fn artifact_by(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
         ..Meta::default()
     };
-    let bytes = constants.into_iter().map(|constant| read(&graph, constant)).collect::<Result<_, _>>()?;
+    let bytes = constants.into_iter().map(|constant| read(graph, constant)).collect::<Result<_, _>>()?;
     Ok(Artifact::from_parts(meta, plan, bytes)?)
 }
 

@@ -3,6 +3,7 @@
 use super::emit::{self, Emit};
 use super::load;
 use super::output::{self, MessageFormat};
+use super::phases::{self, Phases};
 use super::source::ModelArgs;
 use crate::diag::SourceMap;
 use anyhow::Result;
@@ -21,6 +22,12 @@ pub(super) struct Args {
     /// Writes a form of the model to PATH, or to standard output; without -o nothing else is written. May be repeated.
     #[arg(long, value_name = "KIND[=PATH]", value_parser = emit::Parser)]
     emit: Vec<Emit>,
+    /// Prints the graph as it is after a pass, or as it was checked: check. May be repeated.
+    #[arg(long, value_name = "PASS", value_parser = phases::phase)]
+    print_after: Vec<String>,
+    /// Writes the graph as it was checked and after each pass, and the kernels, into a folder.
+    #[arg(long, value_name = "DIR")]
+    dump_phases: Option<PathBuf>,
     #[command(flatten)]
     model: ModelArgs,
 }
@@ -34,19 +41,26 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
             return Ok(false);
         }
     }
-    let whole = args.emit.is_empty() || args.output.is_some();
-    if graphs.is_empty() && !whole {
+    let phases = Phases { printed: &args.print_after, folder: args.dump_phases.as_deref(), file: &args.file };
+    let whole = args.emit.is_empty() && phases.is_empty() || args.output.is_some();
+    if graphs.is_empty() && phases.is_empty() && !whole {
         return Ok(true);
     }
     let mut sources = SourceMap::default();
-    let Some((file, graph)) = load::graph(&args.file, &args.model, format, &mut sources)? else { return Ok(false) };
+    let Some((file, mut graph)) = load::graph(&args.file, &args.model, format, &mut sources)? else { return Ok(false) };
+    let pipeline = args.model.pipeline();
+    phases.run(&pipeline, &mut graph)?;
     for emit in graphs {
         emit::graph(emit, &graph, &args.file)?;
     }
+    if !whole && phases.folder.is_none() {
+        return Ok(true);
+    }
+    let artifact = crate::lowered(&pipeline, &graph, &sources, file)?;
+    phases.kernels(&pipeline, &artifact)?;
     if !whole {
         return Ok(true);
     }
-    let artifact = crate::artifact_by(&args.model.pipeline(), &graph, &sources, file)?;
     let output = args.output.clone().unwrap_or_else(|| args.file.with_extension("mlc"));
     artifact.write(&output)?;
     let bytes = std::fs::metadata(&output)?.len();

@@ -70,22 +70,27 @@ pub(super) fn graph(emit: &Emit, graph: &Graph, file: &Path) -> Result<()> {
         (Kind::Dot, _) => emit.put(&dot::print(graph)),
         (_, Some(path)) => Ok(mdl::write(graph, path)?),
         (_, None) => {
-            let folder = file.parent().unwrap_or(Path::new(""));
-            let name = |weights: &Path| weights.strip_prefix(folder).unwrap_or(weights).to_string_lossy().into_owned();
-            let constants = file.with_extension("graph.safetensors");
-            let constants = constants.file_name().unwrap_or_default().to_string_lossy();
-            let printed = mdl::print_linked(graph, &mdl::Links { constants: &constants, weights: &name });
-            emit.put(&printed.text)?;
-            if !printed.constants.is_empty() {
-                let count = printed.constants.len();
-                let what = if count == 1 { "constant is" } else { "constants are" };
+            let (text, constants) = printed(graph, file);
+            emit.put(&text)?;
+            if constants > 0 {
+                let what = if constants == 1 { "constant is" } else { "constants are" };
                 output::message(&format!(
-                    "{count} {what} not in the text; --emit graph=FILE.mdl writes them beside it"
+                    "{constants} {what} not in the text; --emit graph=FILE.mdl writes them beside it"
                 ));
             }
             Ok(())
         }
     }
+}
+
+/// The text of the graph of a model file, and how many constants are not in it.
+pub(super) fn printed(graph: &Graph, file: &Path) -> (String, usize) {
+    let folder = file.parent().unwrap_or(Path::new(""));
+    let name = |weights: &Path| weights.strip_prefix(folder).unwrap_or(weights).to_string_lossy().into_owned();
+    let constants = file.with_extension("graph.safetensors");
+    let constants = constants.file_name().unwrap_or_default().to_string_lossy();
+    let printed = mdl::print_linked(graph, &mdl::Links { constants: &constants, weights: &name });
+    (printed.text, printed.constants.len())
 }
 
 impl Emit {

@@ -14,6 +14,7 @@ mod load;
 mod ops;
 mod output;
 mod passes;
+mod phases;
 mod run;
 mod source;
 
