@@ -299,6 +299,12 @@ fn sorted(nodes: &str) -> Vec<&str> {
     words
 }
 
+/// Numbers by their bits, any NaN as one.
+fn bits(tensors: &[Tensor]) -> Vec<Option<u64>> {
+    let bits = |number: f64| (!number.is_nan()).then_some(number.to_bits());
+    tensors.iter().flat_map(|tensor| tensor.to_f64_vec()).map(bits).collect()
+}
+
 #[test]
 fn drawn_programs_keep_their_answers() {
     let seed = std::env::var("MLC_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
@@ -315,6 +321,9 @@ fn drawn_programs_keep_their_answers() {
         }
         let usual: Vec<&str> = mlc::PIPELINE.to_vec();
         bench.same(&usual, &[("x", &draw.tensor(&[3, 4], false))], 1e-4);
+        let x = draw.tensor(&[3, 4], true);
+        let printed = bench.reread(&usual, &[("x", &x)]);
+        assert_eq!(bits(&printed), bits(&bench.outputs(&usual, &[("x", &x)])), "the text of the graph");
         let count = |passes: &[&str]| {
             let graph = bench.after(passes);
             graph.nodes_within(&graph.entries[0].body).len()

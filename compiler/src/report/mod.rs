@@ -2,6 +2,7 @@
 //!
 //! Invariant: words only; nothing is decided here.
 
+pub mod kernels;
 mod syntax;
 
 pub use syntax::syntax;

@@ -5,7 +5,7 @@ use super::constants::Constants;
 use super::elements::{Elements, with_call};
 use super::groups::Groups;
 use super::homes::{Home, Lease};
-use super::kernels::Kernels;
+use super::kernels::{Kernels, name};
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
 use crate::ops::{IndexUse, Lowering};
 use crate::types::{Loc, TensorType};
@@ -279,14 +279,7 @@ impl<'s, 'g> Walk<'s, 'g> {
 
     /// The source path of a node and the ops in it.
     fn name(&self, node: NodeId) -> String {
-        let graph = self.shared.graph;
-        let data = &graph.nodes[node];
-        let what = match &data.kind {
-            NodeKind::Op { op, .. } => op.name().to_owned(),
-            NodeKind::Fused { name, .. } => name.clone(),
-            _ => "copy".into(),
-        };
-        if data.path.is_empty() { what } else { format!("{}: {what}", data.path) }
+        name(self.shared.graph, node)
     }
 
     fn call(&mut self, kernel: Kernel, arguments: Vec<Argument>, steps: &mut Vec<Step>) {

@@ -1,7 +1,19 @@
 //! The kernels of a plan, each kept once.
 
+use crate::graph::{Graph, NodeId, NodeKind};
 use mlc_codegen::kernel::{Kernel, KernelId};
 use std::collections::HashMap;
+
+/// The source path of a node and the ops in it.
+pub(super) fn name(graph: &Graph, node: NodeId) -> String {
+    let data = &graph.nodes[node];
+    let what = match &data.kind {
+        NodeKind::Op { op, .. } => op.name().to_owned(),
+        NodeKind::Fused { name, .. } => name.clone(),
+        _ => "copy".into(),
+    };
+    if data.path.is_empty() { what } else { format!("{}: {what}", data.path) }
+}
 
 /// Kernels by what they do; their names and the names of axes and buffers do not count.
 #[derive(Debug, Default)]

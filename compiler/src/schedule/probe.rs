@@ -29,6 +29,8 @@ pub struct Traits {
     pub view: bool,
     /// One kernel with a skeleton that takes an epilogue: any but loops.
     pub anchor: bool,
+    /// A sum of products, or an attention.
+    pub contracts: bool,
     /// A function of many instructions is evaluated (exp, mod).
     pub costly: bool,
     /// By input.
@@ -44,7 +46,15 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
         seen: vec![vec![]; call.inputs.len()],
         place: None,
     };
-    let mut traits = Traits { alias: false, point: false, view: false, anchor: false, costly: false, reads: vec![] };
+    let mut traits = Traits {
+        alias: false,
+        point: false,
+        view: false,
+        anchor: false,
+        contracts: false,
+        costly: false,
+        reads: vec![],
+    };
     match op.op().lower(call) {
         Lowering::Alias => traits.alias = true,
         Lowering::Point(point) => {
@@ -59,6 +69,7 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
             let single = temps.is_empty() && stages.len() == 1;
             for stage in stages {
                 let body = stage(&mut probe);
+                traits.contracts |= matches!(body, Body::Contract(_) | Body::Attention(_));
                 traits.anchor = single && !matches!(body, Body::Loops(_));
             }
             probe.reads.iter_mut().for_each(|r| r.elementwise = false);

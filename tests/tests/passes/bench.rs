@@ -1,6 +1,7 @@
 //! A model under test: its graph, its nodes by name, what it computes with some passes.
 
 use mlc::diag::SourceMap;
+use mlc::export::mdl::write;
 use mlc::frontend::{Options as CheckOptions, check};
 use mlc::graph::{Graph, NodeKind};
 use mlc::passes::Pass;
@@ -108,6 +109,20 @@ impl Bench {
         let mut call = || session.run(None, inputs, &[]).expect("it runs");
         let both = [call(), call()];
         both.into_iter().flatten().map(|(_, tensor)| tensor).collect()
+    }
+
+    /// What the text of the graph after some passes computes, once it is read back.
+    pub(crate) fn reread(&self, passes: &[&str], inputs: &[(&str, &Tensor)]) -> Vec<Tensor> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let path = folder.path().join("after.mdl");
+        write(&self.after(passes), &path).expect("room for the text");
+        let text = std::fs::read_to_string(&path).expect("it was just written");
+        let mut sources = SourceMap::default();
+        let file = sources.add("after.mdl", text.as_str());
+        let options = CheckOptions { folder: Some(folder.path().into()), ..CheckOptions::default() };
+        let checked = check(&mut sources, file, &options);
+        let graph = checked.graph.unwrap_or_else(|| panic!("{:?}\n{text}", checked.diagnostics));
+        Bench { graph, sources, file, text, _folder: folder }.outputs(&[], inputs)
     }
 
     /// Some passes change nothing that comes out: to the bit, or by at most `tolerance` of the size of a number.

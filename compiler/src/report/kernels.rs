@@ -1,0 +1,140 @@
+//! The kernels of a model in words: what each computes, what was fused into it, what it moves, and why it ends there.
+
+use crate::diag::SourceMap;
+use crate::types::Loc;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// One kernel of an entry, or the several that one op needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelRow {
+    /// The entry.
+    pub entry: String,
+    /// The source path and the ops, as profiles name it.
+    pub kernel: String,
+    /// Where it is written.
+    pub loc: Loc,
+    /// How many kernels it is.
+    pub kernels: usize,
+    /// The ops that it computes, in order.
+    pub ops: Vec<&'static str>,
+    /// The ops that it only reads through: they move no data.
+    pub views: Vec<&'static str>,
+    /// How often it runs in a call of the entry, in the names of the source.
+    pub calls: String,
+    /// Bytes that one run reads and writes, in the names of the source.
+    pub bytes: String,
+    /// The same, where sizes are known.
+    pub fixed_bytes: Option<i64>,
+    /// Why it does not go on into the ops that read its results; each reason once.
+    pub ends: Vec<Reason>,
+}
+
+/// Why a kernel ends. The words are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reason {
+    /// The entry returns its result.
+    Returned,
+    /// Its result is written into a state.
+    StateWrite,
+    /// Its result enters or leaves a loop or a branch.
+    ControlFlow,
+    /// Several ops read its result.
+    MultiUse,
+    /// It is a contraction, and so is the op that reads it.
+    TwoContractions,
+    /// It and the op that reads it both go over whole axes.
+    TwoReductions,
+    /// The op that reads it needs one of its elements at many places.
+    ReductionThenBroadcast,
+    /// The op that reads it does so at places that may lie outside.
+    GuardedRead,
+    /// The op that reads it would compute each of its elements again and again.
+    Recompute,
+    /// It is made by several kernels.
+    SeveralKernels,
+    /// Nothing forbids it: no group was made.
+    Ungrouped,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Reason; 11] = [
+        Reason::Returned,
+        Reason::StateWrite,
+        Reason::ControlFlow,
+        Reason::MultiUse,
+        Reason::TwoContractions,
+        Reason::TwoReductions,
+        Reason::ReductionThenBroadcast,
+        Reason::GuardedRead,
+        Reason::Recompute,
+        Reason::SeveralKernels,
+        Reason::Ungrouped,
+    ];
+
+    /// Its word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Reason::Returned => "returned",
+            Reason::StateWrite => "state-write",
+            Reason::ControlFlow => "control-flow",
+            Reason::MultiUse => "multi-use",
+            Reason::TwoContractions => "two-contractions",
+            Reason::TwoReductions => "two-reductions",
+            Reason::ReductionThenBroadcast => "reduction-then-broadcast",
+            Reason::GuardedRead => "guarded-read",
+            Reason::Recompute => "recompute",
+            Reason::SeveralKernels => "several-kernels",
+            Reason::Ungrouped => "ungrouped",
+        }
+    }
+}
+
+/// A line for each kernel, and one for what it is made of.
+pub fn table(rows: &[KernelRow], sources: &SourceMap) -> String {
+    let mut text = String::new();
+    let mut entry = None;
+    for row in rows {
+        if entry != Some(&row.entry) {
+            text += &format!("entry {}\n", row.entry);
+            entry = Some(&row.entry);
+        }
+        let calls = if row.calls == "1" { String::new() } else { format!(", {} times", row.calls) };
+        text += &format!("  {}{calls}: {} bytes\n", row.kernel, row.bytes);
+        let (line, column) = sources.position(row.loc);
+        text += &format!("    {}:{line}:{column} {}", sources.name(row.loc.file), row.ops.join(" + "));
+        if !row.views.is_empty() {
+            text += &format!(", reads through {}", row.views.join(", "));
+        }
+        if row.kernels > 1 {
+            text += &format!(", in {} kernels", row.kernels);
+        }
+        let ends: Vec<&str> = row.ends.iter().map(|reason| reason.name()).collect();
+        text += &format!("; ends: {}\n", if ends.is_empty() { "unused".to_owned() } else { ends.join(", ") });
+    }
+    text
+}
+
+/// The same for programs: a list of objects.
+pub fn json(rows: &[KernelRow], sources: &SourceMap) -> Value {
+    let row = |row: &KernelRow| {
+        let (line, column) = sources.position(row.loc);
+        json!({
+            "entry": row.entry,
+            "kernel": row.kernel,
+            "file": sources.name(row.loc.file),
+            "line": line,
+            "column": column,
+            "kernels": row.kernels,
+            "ops": row.ops,
+            "views": row.views,
+            "calls": row.calls,
+            "bytes": row.bytes,
+            "fixed_bytes": row.fixed_bytes,
+            "ends": row.ends,
+        })
+    };
+    Value::Array(rows.iter().map(row).collect())
+}

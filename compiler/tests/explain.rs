@@ -1,0 +1,108 @@
+//! What is said of a model's kernels.
+
+use mlc::diag::SourceMap;
+use mlc::frontend::{Options, check};
+use mlc::graph::Graph;
+use mlc::report::kernels::{KernelRow, Reason, json, table};
+use mlc::schedule::{explain, schedule};
+use mlc_codegen::kernel::Step;
+
+const MODEL: &str = "mdl 1
+block Dense[Out, In](x: f32[..B, In]) -> f32[..B, Out] {
+  weight w: f32[Out, In] from \"w\"
+  return einsum(\"... i, o i -> ... o\", x, w)
+}
+model M {
+  dim n in 1..=9
+  state seen: f32[4, 8]
+  entry main(x: f32[n, 8]) -> f32[n, 8] {
+    repeat i in 0..3 carry x {
+      let x = relu(Dense[8](transpose(transpose(x)) |> Dense[8] at \"{i}.a\") at \"{i}.b\")
+    }
+    fused \"squash\" {
+      let y = tanh(exp(x)) + x
+    }
+    set seen[0:1] = softmax(y[0:1], axis = -1)
+    let z = layer_norm(y, axis = -1)
+    return z - max(z, axis = -1, keep = true)
+  }
+}";
+
+fn graph(text: &str) -> (Graph, SourceMap) {
+    let mut sources = SourceMap::default();
+    let file = sources.add("m.mdl", text);
+    let options = Options { random_weights: Some(1), without_weights: true, ..Options::default() };
+    let checked = check(&mut sources, file, &options);
+    (checked.graph.unwrap_or_else(|| panic!("{:?}", checked.diagnostics)), sources)
+}
+
+fn calls(steps: &[Step]) -> usize {
+    let of = |step: &Step| match step {
+        Step::Call(_) => 1,
+        Step::Loop { body, .. } => calls(body),
+        Step::Branch { then, otherwise, .. } => calls(then) + calls(otherwise),
+        _ => 0,
+    };
+    steps.iter().map(of).sum()
+}
+
+fn row<'r>(rows: &'r [KernelRow], kernel: &str) -> &'r KernelRow {
+    rows.iter().find(|row| row.kernel == kernel).unwrap_or_else(|| panic!("no `{kernel}` in {rows:?}"))
+}
+
+#[test]
+fn every_kernel_of_the_plan_has_its_row() {
+    let (graph, _) = graph(MODEL);
+    let rows = explain(&graph);
+    let plan = schedule(&graph).expect("small sizes").plan;
+    let listed: usize = rows.iter().map(|row| row.kernels).sum();
+    assert_eq!(listed, calls(&plan.entries[0].steps), "{rows:?}");
+}
+
+#[test]
+fn rows_say_what_is_moved_and_why_a_kernel_ends() {
+    let (graph, _) = graph(MODEL);
+    let rows = explain(&graph);
+    let first = row(&rows, "{i}.a: einsum");
+    assert_eq!((first.calls.as_str(), first.bytes.as_str(), first.fixed_bytes), ("3", "64 * n + 256", None));
+    assert_eq!((first.ops.as_slice(), first.views.as_slice()), (&["einsum"][..], &["transpose", "transpose"][..]));
+    assert_eq!(first.ends, [Reason::TwoContractions]);
+    assert_eq!(row(&rows, "{i}.b: einsum").ends, [Reason::Ungrouped]);
+    assert_eq!(row(&rows, "relu").ends, [Reason::ControlFlow]);
+    let group = row(&rows, "squash");
+    assert_eq!((group.ops.as_slice(), group.bytes.as_str()), (&["exp", "tanh", "add"][..], "64 * n"));
+    assert_eq!(group.ends, [Reason::MultiUse]);
+    assert_eq!(row(&rows, "softmax").ends, [Reason::StateWrite]);
+    assert_eq!(row(&rows, "set seen").fixed_bytes, Some(64));
+    assert_eq!(row(&rows, "max").ends, [Reason::ReductionThenBroadcast]);
+    assert_eq!(row(&rows, "sub").ends, [Reason::Returned]);
+}
+
+#[test]
+fn gathers_count_what_they_pick() {
+    let text = "mdl 1
+model M {
+  entry main(ids: i64[4]) -> f32[4, 8] {
+    weight table: f32[1000, 8] from \"t\"
+    return gather(table, ids)
+  }
+}";
+    assert_eq!(row(&explain(&graph(text).0), "gather").fixed_bytes, Some(4 * 8 + 2 * 4 * 8 * 4));
+}
+
+#[test]
+fn text_and_json_name_places_and_stable_words() {
+    let (graph, sources) = graph(MODEL);
+    let rows = explain(&graph);
+    let text = table(&rows, &sources);
+    assert!(
+        text.contains("  {i}.a: einsum, 3 times: 64 * n + 256 bytes\n    m.mdl:4:10 einsum, reads through"),
+        "{text}"
+    );
+    let json = json(&rows, &sources);
+    let words: Vec<&str> = json.as_array().into_iter().flatten().filter_map(|row| row["ends"][0].as_str()).collect();
+    assert_eq!(words.len(), rows.iter().filter(|row| !row.ends.is_empty()).count());
+    for reason in Reason::ALL {
+        assert_eq!(serde_json::to_value(reason).expect("a word"), reason.name());
+    }
+}
