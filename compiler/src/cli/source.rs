@@ -44,7 +44,8 @@ fn weights(text: &str) -> Result<Weights, String> {
     }
 }
 
-fn dim(text: &str) -> Result<(String, i64), String> {
+/// `NAME=NUMBER`.
+pub(super) fn dim(text: &str) -> Result<(String, i64), String> {
     let pair = text.split_once('=').and_then(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
     pair.ok_or_else(|| format!("`{text}` is not written DIM=VALUE"))
 }
