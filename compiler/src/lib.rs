@@ -8,6 +8,7 @@ pub mod diag;
 pub mod frontend;
 pub mod graph;
 pub mod ops;
+pub mod passes;
 mod pipeline;
 pub mod report;
 pub mod schedule;

@@ -177,17 +177,21 @@ fn kernel_table(model: &Model, profile: &Profile) -> String {
     let mut rows: Vec<usize> = (0..profile.kernels.len()).filter(|i| profile.kernels[*i].calls > 0).collect();
     rows.sort_by_key(|i| std::cmp::Reverse(profile.kernels[*i].nanos));
     let all: u64 = profile.kernels.iter().map(|kernel| kernel.nanos).sum();
-    let mut text = format!("{:>7} {:>6} {:>10} {:>9} {:>8}  kernel\n", "time", "calls", "µs a call", "GFLOP/s", "GB/s");
+    let mut text = format!(
+        "{:>7} {:>6} {:>10} {:>9} {:>8}  {:<9}  kernel\n",
+        "time", "calls", "µs a call", "GFLOP/s", "GB/s", "path"
+    );
     for i in rows {
         let kernel = &profile.kernels[i];
         let nanos = kernel.nanos.max(1) as f64;
         text += &format!(
-            "{:>6.1}% {:>6} {:>10.2} {:>9.2} {:>8.2}  {}\n",
+            "{:>6.1}% {:>6} {:>10.2} {:>9.2} {:>8.2}  {:<9}  {}\n",
             100.0 * nanos / all.max(1) as f64,
             kernel.calls,
             nanos / kernel.calls as f64 / 1e3,
             kernel.work.flops / nanos,
             kernel.work.bytes / nanos,
+            model.path(i),
             model.artifact().plan.kernels[i].name
         );
     }
@@ -197,8 +201,9 @@ fn kernel_table(model: &Model, profile: &Profile) -> String {
 fn as_json(model: &Model, args: &Args, start: Duration, m: &Measured) -> Value {
     let (flops, bytes) = m.work();
     let kernels: Vec<Value> = (model.artifact().plan.kernels.iter().zip(&m.profile.kernels))
-        .map(|(kernel, time)| {
-            json!({"kernel": kernel.name, "calls": time.calls, "nanoseconds": time.nanos, "flops": time.work.flops,
+        .enumerate()
+        .map(|(i, (kernel, time))| {
+            json!({"kernel": kernel.name, "path": model.path(i), "calls": time.calls, "nanoseconds": time.nanos, "flops": time.work.flops,
                    "bytes": time.work.bytes})
         })
         .collect();

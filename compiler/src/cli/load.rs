@@ -29,8 +29,11 @@ pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) ->
     if !checked.diagnostics.is_empty() {
         output::show(&checked.diagnostics, &sources, format);
     }
-    let Some(graph) = checked.graph else { return Ok(None) };
+    let Some(mut graph) = checked.graph else { return Ok(None) };
     anyhow::ensure!(!graph.entries.is_empty(), "`{}` has no entry to run", path.display());
+    for pass in crate::passes::PASSES {
+        (pass.run)(&mut graph);
+    }
     Ok(Some(crate::artifact(&graph, &sources, file)?))
 }
 

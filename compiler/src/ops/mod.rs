@@ -44,6 +44,7 @@ mod op;
 mod pad;
 mod places;
 mod pool;
+mod probe;
 mod quantize;
 mod random;
 mod rearrange;
@@ -72,6 +73,7 @@ pub use build::{At, Build, Lowering, Point, Stage, Target, row_major};
 pub use call::{Arguments, Attr, Call, fits};
 pub use infer::{Blame, Guard, Infer, OpError};
 pub use op::{EvalError, IndexUse, Op, Tolerance};
+pub use probe::{Reads, Traits, traits_of};
 pub use signature::{Default, Kind, Param, Signature};
 pub use table::OpKind;
 

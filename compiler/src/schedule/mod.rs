@@ -11,7 +11,5 @@ mod entry;
 mod groups;
 mod homes;
 mod kernels;
-mod probe;
 
 pub use entry::{ScheduleError, Scheduled, schedule};
-pub use probe::{Reads, Traits, traits_of};

@@ -2,10 +2,10 @@
 //!
 //! So no op has to say whether it is a view or reads under guards, and none can say it wrongly.
 
-use crate::ops::{At, Build, Call, Lowering, OpKind, Target, row_major};
+use super::{At, Build, Call, Lowering, OpKind, Target, row_major};
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Scalar, Storage};
-use mlc_codegen::kernel::{Body, Buffer, BufferId, Expr, ExprId, Kernel, Node, OperandId, Role, Source, Store, Unary};
+use mlc_codegen::kernel::{Body, Buffer, BufferId, ExprId, Kernel, Node, OperandId, Role, Source, Store, Unary};
 
 /// How an op reads one input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -29,6 +29,8 @@ pub struct Traits {
     pub view: bool,
     /// One kernel with a skeleton that takes an epilogue: any but loops.
     pub anchor: bool,
+    /// That kernel is a reduction.
+    pub reduces: bool,
     /// A function of many instructions is evaluated (exp, mod).
     pub costly: bool,
     /// By input.
@@ -39,12 +41,13 @@ pub struct Traits {
 pub fn traits_of(op: OpKind, call: &Call) -> Traits {
     let mut probe = Probe {
         call,
-        kernel: empty("probe"),
+        kernel: Kernel::empty(),
         reads: vec![Reads { elementwise: true, ..Reads::default() }; call.inputs.len()],
         seen: vec![vec![]; call.inputs.len()],
         place: None,
     };
-    let mut traits = Traits { alias: false, point: false, view: false, anchor: false, costly: false, reads: vec![] };
+    let mut traits =
+        Traits { alias: false, point: false, view: false, anchor: false, reduces: false, costly: false, reads: vec![] };
     match op.op().lower(call) {
         Lowering::Alias => traits.alias = true,
         Lowering::Point(point) => {
@@ -59,6 +62,7 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
             let single = temps.is_empty() && stages.len() == 1;
             for stage in stages {
                 let body = stage(&mut probe);
+                traits.reduces = single && matches!(body, Body::Reduce(_));
                 traits.anchor = single && !matches!(body, Body::Loops(_));
             }
             probe.reads.iter_mut().for_each(|r| r.elementwise = false);
@@ -72,18 +76,6 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
 fn is_costly(node: &Node) -> bool {
     use mlc_codegen::kernel::Binary::Mod;
     matches!(node, Node::Unary(Unary::Exp, _) | Node::Binary(Mod, ..))
-}
-
-/// A kernel without anything.
-pub(super) fn empty(name: &str) -> Kernel {
-    Kernel {
-        name: name.into(),
-        axes: vec![],
-        buffers: vec![],
-        operands: vec![],
-        expr: Expr::default(),
-        body: Body::Map(vec![]),
-    }
 }
 
 struct Probe<'a> {
