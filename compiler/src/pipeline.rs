@@ -56,6 +56,8 @@ pub const PIPELINE: &[&str] = &[
     "fold-scales",
     "merge-matmuls",
     "dce",
+    // Last: other passes leave groups alone.
+    "fuse",
 ];
 
 /// What happens to a graph before it is scheduled.

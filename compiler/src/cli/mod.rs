@@ -2,6 +2,7 @@
 //!
 //! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage.
 
+mod bench;
 mod build;
 mod check;
 mod completions;
@@ -16,6 +17,7 @@ mod output;
 mod passes;
 mod phases;
 mod run;
+mod sample;
 mod source;
 
 use clap::{Parser, Subcommand};
@@ -34,6 +36,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Measures how fast a model starts and runs.
+    Bench(bench::Args),
     /// Compiles a model to a `.mlc` file.
     Build(build::Args),
     /// Reports every mistake in model files.
@@ -69,6 +73,7 @@ fn causes(error: &anyhow::Error) -> String {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
+        Verb::Bench(args) => bench::run(&args, cli.message_format),
         Verb::Build(args) => build::run(&args, cli.message_format),
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, cli.message_format),

@@ -72,7 +72,8 @@ fn passes(text: &str) -> Result<Passes, String> {
     names.map(super::passes::named).collect::<Result<_, _>>().map(Passes)
 }
 
-fn dim(text: &str) -> Result<(String, i64), String> {
+/// `NAME=NUMBER`.
+pub(super) fn dim(text: &str) -> Result<(String, i64), String> {
     let pair = text.split_once('=').and_then(|(name, value)| Some((name.to_owned(), value.parse().ok()?)));
     pair.ok_or_else(|| format!("`{text}` is not written DIM=VALUE"))
 }

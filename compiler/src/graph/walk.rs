@@ -1,6 +1,8 @@
 //! Visiting blocks: nested blocks of a node, uses of values.
 
 use super::{Block, Graph, NodeId, NodeKind, ValueId};
+use crate::ops::{Call, OpKind};
+use crate::types::TensorType;
 
 impl NodeKind {
     /// The blocks inside, outermost first.
@@ -67,5 +69,18 @@ impl Graph {
     pub fn uses_within(&self, block: &Block) -> Vec<ValueId> {
         let nodes = self.nodes_within(block);
         nodes.iter().flat_map(|n| self.nodes[*n].inputs.iter().copied().chain(self.nodes[*n].kind.named())).collect()
+    }
+
+    /// The call of an op node, for as long as `body` runs.
+    ///
+    /// # Panics
+    /// The node is no op.
+    pub fn with_call<R>(&self, node: NodeId, body: impl FnOnce(OpKind, &Call) -> R) -> R {
+        let data = &self.nodes[node];
+        let NodeKind::Op { op, arguments } = &data.kind else { unreachable!("the caller looks at an op") };
+        let types = |values: &[ValueId]| values.iter().map(|v| self.ty(*v).clone()).collect::<Vec<TensorType>>();
+        let (inputs, results) = (types(&data.inputs), types(&data.outputs));
+        let call = Call { signature: op.op().signature(), arguments, inputs: &inputs, results: &results };
+        body(*op, &call)
     }
 }

@@ -44,6 +44,7 @@ mod op;
 mod pad;
 mod places;
 mod pool;
+mod probe;
 mod quantize;
 mod random;
 mod rearrange;
@@ -73,6 +74,7 @@ pub use call::{Arguments, Attr, Call, fits};
 pub use contraction::Contraction;
 pub use infer::{Blame, Guard, Infer, OpError};
 pub use op::{EvalError, IndexUse, Op, Tolerance};
+pub use probe::{Reads, Traits, traits_of};
 pub use signature::{Default, Kind, Param, Signature};
 pub use table::OpKind;
 

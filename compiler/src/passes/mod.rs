@@ -10,6 +10,7 @@ mod cse;
 mod dce;
 mod fold;
 mod fold_scales;
+mod fuse;
 mod merge_matmuls;
 mod rewrite;
 
@@ -33,6 +34,7 @@ pub static PASSES: &[Pass] = &[
     Pass { name: "dce", doc: dce::DOC, run: dce::run },
     Pass { name: "fold", doc: fold::DOC, run: fold::run },
     Pass { name: "fold-scales", doc: fold_scales::DOC, run: fold_scales::run },
+    Pass { name: "fuse", doc: fuse::DOC, run: fuse::run },
     Pass { name: "merge-matmuls", doc: merge_matmuls::DOC, run: merge_matmuls::run },
 ];
 

@@ -1,11 +1,10 @@
 //! Building one kernel: elements of values, through the nodes that are fused into it.
 
 use super::homes::Home;
-use super::probe::empty;
-use crate::graph::{Graph, NodeId, NodeKind, ValueId};
-use crate::ops::{At, Build, Call, Lowering, OpKind, Target, row_major};
+use crate::graph::{Graph, NodeId, ValueId};
+use crate::ops::{At, Build, Lowering, Target, row_major};
 use crate::types::TensorType;
-use mlc_codegen::base::{Scalar, Storage};
+use mlc_codegen::base::{DType, Scalar, Storage};
 use mlc_codegen::kernel::{Argument, Body, Buffer, BufferId, ExprId, Kernel, Node, OperandId, Role, Store};
 use std::collections::HashMap;
 
@@ -19,7 +18,7 @@ pub(super) struct Elements<'a> {
     inlined: HashMap<ValueId, NodeId>,
     /// The nodes whose lowerings are running, innermost last.
     running: Vec<NodeId>,
-    /// The anchor's results at the place of their store.
+    /// What is computed already: the anchor's results at the place of their store, elements of inlined values.
     bound: Vec<(ValueId, Vec<At>, ExprId)>,
     /// What is stored when the anchor stores: its own results, or what its consumers make of them.
     kept: Vec<ValueId>,
@@ -37,7 +36,7 @@ impl<'a> Elements<'a> {
     ) -> Self {
         let defined = |n: &NodeId| graph.nodes[*n].outputs.iter().map(|v| (*v, *n)).collect::<Vec<_>>();
         let inlined = group.iter().flat_map(defined).collect();
-        let (kernel, running) = (empty(""), vec![]);
+        let (kernel, running) = (Kernel::empty(), vec![]);
         Elements { graph, homes, kernel, arguments: vec![], inlined, running, bound: vec![], kept, temps }
     }
 
@@ -114,8 +113,10 @@ impl<'a> Elements<'a> {
         if let Some((_, _, expr)) = self.bound.iter().find(|(v, place, _)| *v == value && place == at) {
             return *expr;
         }
-        if let Some(node) = self.inlined.get(&value) {
-            return self.computed(*node, at);
+        if let Some(node) = self.inlined.get(&value).copied() {
+            let element = self.computed(node, at);
+            self.bound.push((value, at.to_vec(), element));
+            return element;
         }
         let ty = self.graph.ty(value).clone();
         match &self.homes[&value] {
@@ -129,13 +130,19 @@ impl<'a> Elements<'a> {
     }
 
     fn computed(&mut self, node: NodeId, at: &[At]) -> ExprId {
-        with_call(self.graph, node, |op, call| {
+        self.graph.with_call(node, |op, call| {
             let Lowering::Point(point) = op.op().lower(call) else { unreachable!("only points are computed in place") };
             self.running.push(node);
             let element = point(self, at);
             self.running.pop();
-            element
+            self.wrapped(call.result(0).dtype, element)
         })
+    }
+
+    /// An element that does not go through memory: integers wrap as memory would make them.
+    fn wrapped(&mut self, dtype: DType, element: ExprId) -> ExprId {
+        let narrow = dtype.is_integer() && dtype != dtype.compute();
+        if narrow { (self as &mut dyn Build).convert(dtype, element) } else { element }
     }
 
     fn operand(&mut self, buffer: BufferId, ty: &TensorType, at: &[At], fill: Option<Scalar>) -> ExprId {
@@ -198,6 +205,7 @@ impl Build for Elements<'_> {
         if let Target::Result(i) = target {
             let result = self.graph.nodes[node].outputs[i];
             if self.kept != [result] && self.graph.nodes[node].outputs.len() == 1 {
+                let value = self.wrapped(self.graph.ty(result).dtype, value);
                 self.bound.push((result, at.to_vec(), value));
                 return self.keep(at);
             }
@@ -210,14 +218,4 @@ impl Build for Elements<'_> {
         let (buffer, ty) = self.target(target, Role::Read);
         self.operand(buffer, &ty, at, fill)
     }
-}
-
-/// The call of an op node, for as long as `body` runs.
-pub(super) fn with_call<R>(graph: &Graph, node: NodeId, body: impl FnOnce(OpKind, &Call) -> R) -> R {
-    let data = &graph.nodes[node];
-    let NodeKind::Op { op, arguments } = &data.kind else { unreachable!("only ops are lowered") };
-    let types = |values: &[ValueId]| values.iter().map(|v| graph.ty(*v).clone()).collect::<Vec<_>>();
-    let (inputs, results) = (types(&data.inputs), types(&data.outputs));
-    let call = Call { signature: op.op().signature(), arguments, inputs: &inputs, results: &results };
-    body(*op, &call)
 }

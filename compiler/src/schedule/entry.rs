@@ -2,7 +2,7 @@
 
 use super::arena::Arena;
 use super::constants::Constants;
-use super::elements::{Elements, with_call};
+use super::elements::Elements;
 use super::groups::Groups;
 use super::homes::{Home, Lease};
 use super::kernels::{Kernels, name};
@@ -258,7 +258,7 @@ impl<'s, 'g> Walk<'s, 'g> {
             self.call(kernel, arguments, steps);
             return;
         };
-        let lowered = with_call(graph, anchor, |op, call| {
+        let lowered = graph.with_call(anchor, |op, call| {
             let Lowering::Stages { temps, stages } = op.op().lower(call) else { unreachable!("the anchor has stages") };
             let temps: Vec<(TensorType, Argument)> =
                 temps.into_iter().map(|ty| (ty.clone(), self.room(&ty).0)).collect();
@@ -289,7 +289,7 @@ impl<'s, 'g> Walk<'s, 'g> {
 
     fn check_indices(&mut self, node: NodeId, steps: &mut Vec<Step>) {
         let graph = self.shared.graph;
-        let checks = with_call(graph, node, |op, call| op.op().checked_indices(call));
+        let checks = graph.with_call(node, |op, call| op.op().checked_indices(call));
         for IndexUse { indices, data, axis, column, columns } in checks {
             let inputs = &graph.nodes[node].inputs;
             let Home::Memory { argument, .. } = self.solid(inputs[indices], steps) else {

@@ -2,12 +2,10 @@
 //!
 //! Invariant: it says what `schedule` does, from the same `Groups`. Copies that memory planning adds are not listed.
 
-use super::elements::with_call;
 use super::groups::Groups;
 use super::kernels::name;
-use super::probe::Reads;
 use crate::graph::{Block, ConstantData, Entry, Graph, NodeId, NodeKind, ValueId};
-use crate::ops::Lowering;
+use crate::ops::{Lowering, Reads};
 use crate::report::kernels::{KernelRow, Reason};
 use mlc_codegen::base::{Dim, Slots, Storage};
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -241,7 +239,7 @@ fn op(graph: &Graph, node: NodeId) -> Option<&'static str> {
 }
 
 fn stages(graph: &Graph, node: NodeId) -> usize {
-    with_call(graph, node, |op, call| match op.op().lower(call) {
+    graph.with_call(node, |op, call| match op.op().lower(call) {
         Lowering::Stages { stages, .. } => stages.len(),
         _ => 1,
     })

@@ -1,8 +1,7 @@
 //! Which nodes become one kernel, and which become none.
 
-use super::elements::with_call;
-use super::probe::{Traits, traits_of};
 use crate::graph::{Block, Graph, NodeId, NodeKind, ValueId};
+use crate::ops::{Traits, traits_of};
 use std::collections::{HashMap, HashSet};
 
 /// What is known of the nodes of an entry before any is lowered.
@@ -32,7 +31,7 @@ impl Groups {
             groups.defined_by.extend(data.outputs.iter().map(|v| (*v, *node)));
             match &data.kind {
                 NodeKind::Op { .. } => {
-                    groups.traits.insert(*node, with_call(graph, *node, traits_of));
+                    groups.traits.insert(*node, graph.with_call(*node, traits_of));
                 }
                 NodeKind::Fused { body, .. } => groups.grouped.extend(&body.nodes),
                 _ => {}
@@ -62,7 +61,7 @@ impl Groups {
                     if traits.alias {
                         solid.extend(&data.inputs);
                     }
-                    let checked = with_call(graph, *node, |op, call| op.op().checked_indices(call));
+                    let checked = graph.with_call(*node, |op, call| op.op().checked_indices(call));
                     solid.extend(checked.into_iter().map(|checked| data.inputs[checked.indices]));
                 }
                 NodeKind::Repeat(_) | NodeKind::If { .. } => solid.extend(&data.inputs),

@@ -12,8 +12,6 @@ mod explain;
 mod groups;
 mod homes;
 mod kernels;
-mod probe;
 
 pub use entry::{ScheduleError, Scheduled, schedule};
 pub use explain::explain;
-pub use probe::{Reads, Traits, traits_of};

@@ -77,7 +77,8 @@ pub(super) struct CompiledKernel {
     pub(super) functions: Vec<Function>,
     /// Bytes of scratch for each part.
     pub(super) scratch: Dim,
-    path: &'static str,
+    /// How it was lowered.
+    pub(super) path: &'static str,
 }
 
 /// What `--emit clif` and `--emit asm` show of a kernel.

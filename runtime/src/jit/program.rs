@@ -16,6 +16,8 @@ pub(crate) struct Program {
     pub(super) cpu: Cpu,
     /// Bytes of scratch for each part, by kernel.
     pub(super) scratch: Vec<Dim>,
+    /// How each kernel was lowered.
+    paths: Vec<&'static str>,
     /// By entry: the states to put back when a call fails.
     undo: Vec<Vec<u32>>,
 }
@@ -34,9 +36,15 @@ impl Program {
         verify_plan(plan)?;
         let compiled = compile(&plan.kernels, &cpu.host()?, false)?;
         let code = Code::map(&compiled, cpu)?;
+        let paths = compiled.iter().map(|kernel| kernel.path).collect();
         let scratch = compiled.into_iter().map(|kernel| kernel.scratch).collect();
         let undo = plan.entries.iter().map(|entry| undo(plan, entry)).collect();
-        Ok(Program { artifact, code, cpu, scratch, undo })
+        Ok(Program { artifact, code, cpu, scratch, paths, undo })
+    }
+
+    /// How a kernel was lowered.
+    pub(crate) fn path(&self, kernel: usize) -> &'static str {
+        self.paths[kernel]
     }
 
     /// The artifact.

@@ -148,7 +148,8 @@ impl Walk<'_> {
             unsafe { code.call(kernel, arguments, sizes, part, parts) };
         });
         if let (Some(profile), Some(start)) = (&mut self.profile, start) {
-            profile.add(kernel, start);
+            let work = program.artifact.plan.kernels[kernel].work(self.sizes);
+            profile.add(kernel, work, start);
         }
         Ok(())
     }

@@ -52,6 +52,11 @@ impl Model {
         self.0.program.artifact()
     }
 
+    /// How a kernel of the plan was lowered: `contract`, `attention`, `lanes` or `loops`.
+    pub fn path(&self, kernel: usize) -> &'static str {
+        self.0.program.path(kernel)
+    }
+
     /// How many threads share the work of a call.
     pub fn threads(&self) -> usize {
         self.0.pool.threads()

@@ -214,6 +214,12 @@ pub struct Kernel {
 }
 
 impl Kernel {
+    /// A map of nothing, to be built upon.
+    pub fn empty() -> Kernel {
+        let (name, body) = (String::new(), Body::Map(vec![]));
+        Kernel { name, axes: vec![], buffers: vec![], operands: vec![], expr: Expr::default(), body }
+    }
+
     /// An axis.
     pub fn axis(&self, id: AxisId) -> &Axis {
         &self.axes[id.0 as usize]

@@ -16,6 +16,7 @@ mod print;
 mod types;
 mod verify;
 mod verify_plan;
+mod work;
 
 pub use access::{Access, AxisId, BufferId, Coord, Index, Source};
 pub use check_call::{LONGEST, check_call};
@@ -31,6 +32,7 @@ pub use plan::{
 pub use types::Types;
 pub use verify::{VerifyError, in_place, verify};
 pub use verify_plan::{PlanError, verify_plan};
+pub use work::Work;
 
 /// Newtypes over `u32` that index the arenas of kernels and plans.
 macro_rules! ids {

@@ -2,10 +2,10 @@
 //!
 //! So no op has to say whether it is a view or reads under guards, and none can say it wrongly.
 
-use crate::ops::{At, Build, Call, Lowering, OpKind, Target, row_major};
+use super::{At, Build, Call, Lowering, OpKind, Target, row_major};
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Scalar, Storage};
-use mlc_codegen::kernel::{Body, Buffer, BufferId, Expr, ExprId, Kernel, Node, OperandId, Role, Source, Store, Unary};
+use mlc_codegen::kernel::{Body, Buffer, BufferId, ExprId, Kernel, Node, OperandId, Role, Source, Store, Unary};
 
 /// How an op reads one input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Traits {
     pub anchor: bool,
     /// A sum of products, or an attention.
     pub contracts: bool,
+    /// That kernel is a reduction.
+    pub reduces: bool,
     /// A function of many instructions is evaluated (exp, mod).
     pub costly: bool,
     /// By input.
@@ -41,7 +43,7 @@ pub struct Traits {
 pub fn traits_of(op: OpKind, call: &Call) -> Traits {
     let mut probe = Probe {
         call,
-        kernel: empty("probe"),
+        kernel: Kernel::empty(),
         reads: vec![Reads { elementwise: true, ..Reads::default() }; call.inputs.len()],
         seen: vec![vec![]; call.inputs.len()],
         place: None,
@@ -52,6 +54,7 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
         view: false,
         anchor: false,
         contracts: false,
+        reduces: false,
         costly: false,
         reads: vec![],
     };
@@ -70,6 +73,7 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
             for stage in stages {
                 let body = stage(&mut probe);
                 traits.contracts |= matches!(body, Body::Contract(_) | Body::Attention(_));
+                traits.reduces = single && matches!(body, Body::Reduce(_));
                 traits.anchor = single && !matches!(body, Body::Loops(_));
             }
             probe.reads.iter_mut().for_each(|r| r.elementwise = false);
@@ -83,18 +87,6 @@ pub fn traits_of(op: OpKind, call: &Call) -> Traits {
 fn is_costly(node: &Node) -> bool {
     use mlc_codegen::kernel::Binary::Mod;
     matches!(node, Node::Unary(Unary::Exp, _) | Node::Binary(Mod, ..))
-}
-
-/// A kernel without anything.
-pub(super) fn empty(name: &str) -> Kernel {
-    Kernel {
-        name: name.into(),
-        axes: vec![],
-        buffers: vec![],
-        operands: vec![],
-        expr: Expr::default(),
-        body: Body::Map(vec![]),
-    }
 }
 
 struct Probe<'a> {
