@@ -1,7 +1,7 @@
 //! Entries: arguments become inputs and sizes of the graph, and what is returned its outputs. Also `assert`.
 
 use super::elaborate::Elaborator;
-use super::functions::{Takes, takes};
+use super::functions::Takes;
 use super::fused;
 use super::origin::Origin;
 use super::scope::Frame;
@@ -32,7 +32,7 @@ impl<'t> Elaborator<'t> {
                 let _: Checks<()> = self.error("MDL0202", message, loc, "the second time");
             }
             self.introduces(name, "argument", loc);
-            if takes(func, param) == Takes::Size {
+            if self.takes(frame.module, func, param) == Takes::Size {
                 let slot = self.size_argument(name, self.loc(&frame, param.span));
                 let from = self.slot_origins.get(&slot).cloned().flatten();
                 frame.bind(name, Ok(Term::Static(Static::Dim(Dim::slot(slot), from))), loc);

@@ -37,17 +37,8 @@ pub(super) enum Takes {
     Size,
     /// A tensor.
     Tensor,
-    /// A state, because the body sets it.
+    /// A state, because the body sets it, or hands it to a block that does.
     State,
-}
-
-/// What a parameter of a function takes.
-pub(super) fn takes(func: &Func, param: &Param) -> Takes {
-    match &param.ty.kind {
-        TypeKind::Tensor(word, dims) if dims.is_empty() && matches!(&*word.name, "size" | "int") => Takes::Size,
-        _ if super::state::sets(&func.body, &param.name.name) => Takes::State,
-        _ => Takes::Tensor,
-    }
 }
 
 impl<'t> Elaborator<'t> {
@@ -296,7 +287,7 @@ impl<'t> Elaborator<'t> {
         let name = &*param.name.name;
         self.introduces(name, "argument", declared);
         let label = Some(Rc::new((name.to_owned(), declared)));
-        match (takes(func, param), &argument.term) {
+        match (self.takes(inner.module, func, param), &argument.term) {
             (Takes::Size, Term::Static(value)) if value.as_dim().is_some() || value.unknown() => {
                 inner.bind(name, Ok(Term::Static(value.plain().clone())), declared);
                 Ok(None)

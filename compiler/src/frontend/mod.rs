@@ -31,6 +31,7 @@ mod profile_table;
 mod profiles;
 mod repeat;
 mod scope;
+mod setters;
 mod standalone;
 mod state;
 mod statics;

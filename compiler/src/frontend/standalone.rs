@@ -1,7 +1,7 @@
 //! What nothing calls is checked once, with fresh symbols for its dims; what cannot be told of them stays silent.
 
 use super::elaborate::Elaborator;
-use super::functions::{Takes, static_kind, takes};
+use super::functions::{Takes, static_kind};
 use super::origin::{Origin, Whence};
 use super::scope::{Entity, Frame, Function};
 use super::term::{Checks, Operand, Static, Term, View};
@@ -52,7 +52,7 @@ impl<'t> Elaborator<'t> {
         for param in &func.params {
             let loc = self.loc(&frame, param.name.span);
             self.introduces(&param.name.name, "argument", loc);
-            let term = match takes(func, param) {
+            let term = match self.takes(function.module, func, param) {
                 Takes::Size => Ok(Term::Static(self.fresh(&param.name.name, loc))),
                 kind => self.fresh_argument(&mut frame, param, kind),
             };

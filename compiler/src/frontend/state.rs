@@ -34,7 +34,7 @@ pub(super) fn sets(body: &Body, name: &str) -> bool {
 }
 
 /// The name under the indices of a target.
-fn base(target: &Expr) -> Option<&Expr> {
+pub(super) fn base(target: &Expr) -> Option<&Expr> {
     let mut target = target;
     while let ExprKind::Index(inner, _) = &target.kind {
         target = inner;

@@ -5,6 +5,30 @@ pub(crate) type Sound = (&'static str, &'static str, &'static str);
 
 pub(crate) const ALL: &[Sound] = &[
     (
+        "a state that is handed down to the block that sets it",
+        "mdl 1
+block Keep(x: f32[n], cache: f32[n]) -> f32[n] {
+  set cache = x + cache
+  return cache
+}
+block Layer(x: f32[n], cache: f32[2, n], flag: bool) -> f32[n] {
+  let y = relu(x)
+  let z = if flag { x |> Keep(cache[0]) } else { y }
+  return z + Keep(cache = cache[1], x = y)
+}
+block Round(x: f32[n], cache: f32[n]) -> f32[n] {
+  return Keep(x, cache)
+}
+model M {
+  state kept: f32[2, 4]
+  state more: f32[4]
+  entry main(x: f32[4], flag: bool) -> f32[4] {
+    return Layer(x, kept, flag) + Round(x, more)
+  }
+}",
+        "f32[4]",
+    ),
+    (
         "a data-dependent loop",
         "mdl 1
 model M {

@@ -8,7 +8,7 @@ use super::dims::Scope;
 use super::names::Names;
 use super::tree;
 use super::uses;
-use crate::graph::{Block, NodeId, NodeKind, StateId, ValueId};
+use crate::graph::{Block, Node, NodeId, NodeKind, StateId, ValueId};
 use crate::ops::Attr;
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Dim, Slot, SlotDef};
@@ -23,6 +23,8 @@ const MOST_INLINE: usize = 6;
 /// What a block must be given.
 struct Needs {
     values: Vec<ValueId>,
+    /// Contents of states that the body around was handed: each state is given once, as a value.
+    readers: HashMap<ValueId, StateId>,
     states: Vec<StateId>,
     slots: Vec<Slot>,
 }
@@ -83,13 +85,21 @@ impl<'g> Body<'_, 'g> {
                 _ => return None,
             }
         }
-        (ops.len() <= MOST_INLINE).then_some((constants, ops))
+        let inside = |id: &NodeId| {
+            let blocks = graph.nodes[*id].kind.blocks();
+            blocks.into_iter().flat_map(|block| graph.uses_within(block)).chain(graph.nodes[*id].kind.named())
+        };
+        let defined = |value: ValueId| ops.iter().any(|id| graph.nodes[*id].outputs.contains(&value));
+        let apart = !ops.iter().flat_map(inside).any(defined);
+        (ops.len() <= MOST_INLINE && apart).then_some((constants, ops))
     }
 
     /// A block of its own, and the call of it.
     fn lifted(&mut self, block: &Block, results: &[ValueId], stem: &str) -> Expr {
-        let graph = self.cx.graph;
         let needs = self.needs(block, results);
+        for (value, state) in &needs.readers {
+            self.values.insert(*value, self.states[state].clone());
+        }
         let mut name = self.cx.item_names.fresh(stem);
         while self.names.has(&name) {
             name = self.cx.item_names.fresh(stem);
@@ -113,7 +123,6 @@ impl<'g> Body<'_, 'g> {
         };
         let kind = ItemKind::Block(func);
         self.cx.items.push(Item { docs: vec![], attrs: vec![], kind, span: Span::default() });
-        debug_assert!(graph.entries.iter().all(|entry| entry.name != name));
         let given = |(name, ..): &(String, i64, Slot)| IndexKind::Named(Ident::new(name), tree::name(name));
         let callee = match statics.is_empty() {
             true => tree::name(&name),
@@ -144,6 +153,12 @@ impl<'g> Body<'_, 'g> {
             bound.insert(name.clone(), *value);
             values.insert(*value, name);
         }
+        let mut frozen: HashSet<StateId> = HashSet::new();
+        for (value, state) in &needs.readers {
+            values.insert(*value, self.states[state].clone());
+            states.insert(*state, self.states[state].clone());
+            frozen.insert(*state);
+        }
         for state in &needs.states {
             let name = self.states[state].clone();
             names.reserve(&name);
@@ -154,7 +169,7 @@ impl<'g> Body<'_, 'g> {
         let sets = |state: &StateId| {
             nodes.iter().any(|id| matches!(&graph.nodes[*id].kind, NodeKind::Set { state: own, .. } if own == state))
         };
-        let frozen = needs.states.iter().copied().filter(|state| !sets(state)).collect();
+        frozen.extend(needs.states.iter().filter(|state| !sets(state)));
         let (forced, inline, stmts) = (HashMap::new(), HashMap::new(), vec![]);
         let cx = &mut *self.cx;
         let mut inner = Body { cx, names, scope, values, bound, forced, inline, states, frozen, stmts };
@@ -172,7 +187,19 @@ impl<'g> Body<'_, 'g> {
     fn needs(&self, block: &Block, results: &[ValueId]) -> Needs {
         let graph = self.cx.graph;
         let nodes = graph.nodes_within(block);
-        let values = uses::free(graph, &self.cx.literals, block, results);
+        let handed = |node: &Node| matches!(&node.kind, NodeKind::Read(state) if self.frozen.contains(state));
+        let (mut values, mut readers) = (vec![], HashMap::new());
+        for node in nodes.iter().map(|id| &graph.nodes[*id]).filter(|node| handed(node)) {
+            if let NodeKind::Read(state) = node.kind {
+                readers.insert(node.outputs[0], state);
+            }
+        }
+        let mut given = HashSet::new();
+        for value in uses::free(graph, &self.cx.literals, block, results, &handed) {
+            if readers.get(&value).is_none_or(|state| given.insert(*state)) {
+                values.push(value);
+            }
+        }
         let mut states = vec![];
         let mut dims: Vec<&Dim> = vec![];
         let mut counters: Vec<Slot> = vec![];
@@ -183,6 +210,7 @@ impl<'g> Body<'_, 'g> {
             match &node.kind {
                 NodeKind::Op { arguments, .. } => dims.extend(arguments.attrs.iter().flat_map(attr_dims)),
                 NodeKind::Constant { counter, .. } => counters.extend(counter),
+                NodeKind::Read(_) if handed(node) => {}
                 NodeKind::Read(state) => states.push(*state),
                 NodeKind::Set { state, starts } => {
                     states.push(*state);
@@ -204,7 +232,7 @@ impl<'g> Body<'_, 'g> {
         slots.extend(slots.iter().flat_map(counted).collect::<Vec<_>>());
         slots.sort_unstable();
         slots.dedup();
-        Needs { values, states, slots }
+        Needs { values, readers, states, slots }
     }
 }
 

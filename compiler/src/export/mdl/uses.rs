@@ -3,7 +3,7 @@
 //! A name may be bound anew where what it stood for is not used any more; a `repeat` lives on that.
 
 use super::literals::Literals;
-use crate::graph::{Block, Graph, NodeId, NodeKind, ValueId};
+use crate::graph::{Block, Graph, Node, NodeId, NodeKind, ValueId};
 use std::collections::{HashMap, HashSet};
 
 /// Places in the text are counted; each node has one, and so has the end of each inner block.
@@ -79,15 +79,23 @@ impl Uses {
     }
 }
 
-/// The values that a block uses by name and does not define, in the order of their first use.
-pub(super) fn free(graph: &Graph, literals: &Literals, block: &Block, results: &[ValueId]) -> Vec<ValueId> {
+/// The values that a block uses by name and does not define, in the order of their first use. What `outer` nodes define
+/// counts as defined around the block.
+pub(super) fn free(
+    graph: &Graph,
+    literals: &Literals,
+    block: &Block,
+    results: &[ValueId],
+    outer: &dyn Fn(&Node) -> bool,
+) -> Vec<ValueId> {
     let uses = Uses::of(graph, literals, block, results);
     let mut defined: HashSet<ValueId> = HashSet::new();
     for id in graph.nodes_within(block) {
         let node = &graph.nodes[id];
-        defined.extend(&node.outputs);
-        if let NodeKind::Repeat(repeat) = &node.kind {
-            defined.extend(&repeat.params);
+        match &node.kind {
+            NodeKind::Repeat(repeat) => defined.extend(repeat.params.iter().chain(&node.outputs)),
+            _ if outer(node) => {}
+            _ => defined.extend(&node.outputs),
         }
     }
     uses.order.into_iter().filter(|value| defined.insert(*value)).collect()
