@@ -1,6 +1,6 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` → the pipeline → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` | `reference` → the pipeline → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -9,8 +9,9 @@ pub mod frontend;
 pub mod graph;
 pub mod ops;
 mod pipeline;
+pub mod reference;
 pub mod report;
 pub mod schedule;
 pub mod types;
 
-pub use pipeline::{BuildError, artifact};
+pub use pipeline::{BuildError, artifact, place};

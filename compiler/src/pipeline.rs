@@ -61,7 +61,8 @@ pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifac
     Ok(Artifact::from_parts(meta, plan, bytes)?)
 }
 
-fn place(loc: Loc, sources: &SourceMap) -> Source {
+/// A place in the source as run-time errors show it.
+pub fn place(loc: Loc, sources: &SourceMap) -> Source {
     let (line, col) = sources.position(loc);
     let text = sources.text(loc.file)[loc.start as usize..loc.end as usize].lines().next().unwrap_or("").to_owned();
     Source { file: sources.name(loc.file).into(), line: line as u32, col: col as u32, text }

@@ -3,7 +3,7 @@
 use super::load::{self, RunArgs};
 use super::output::{self, MessageFormat};
 use super::source::ModelArgs;
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Result, bail, ensure};
 use clap::ValueEnum;
 use mlc_runtime::npz::read_npz;
 use mlc_runtime::tensor::Tensor;
@@ -42,14 +42,9 @@ pub(super) struct Args {
 
 /// `Ok(true)` when the data could be measured.
 pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
-    let Some(model) = load::model(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
+    let Some(mut runner) = load::runner(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
     let data = read_npz(&args.data)?;
-    let plan = &model.artifact().plan;
-    let entry = match &args.run.entry {
-        None => plan.entries.first(),
-        Some(name) => plan.entries.iter().find(|entry| entry.name == *name),
-    };
-    let entry = entry.context("there is no such entry")?;
+    let entry = runner.interface(args.run.entry.as_deref())?;
     let names: Vec<String> = data.iter().map(|(name, _)| format!("`{name}`")).collect();
     let find = |key: &str| match data.iter().find(|(name, _)| name == key) {
         Some((_, tensor)) => Ok(tensor),
@@ -58,7 +53,7 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let inputs: Vec<(&str, &Tensor)> =
         entry.inputs.iter().map(|port| Ok((port.name.as_str(), find(&port.name)?))).collect::<Result<_>>()?;
     let labels = find("labels")?;
-    let outputs = model.session().run(Some(&entry.name), &inputs, &[])?;
+    let outputs = runner.run(&entry.entry, &inputs, &[])?;
     let (right, all) = count(&outputs[0].1, labels, args.metric)?;
     let (word, share) = (format!("{:?}", args.metric).to_lowercase(), right as f64 / all.max(1) as f64);
     output::data(&match args.json {

@@ -1,16 +1,22 @@
 //! A loaded model, from a model file or from an artifact.
 
 use super::output::{self, MessageFormat};
+use super::runner::{Device, Runner};
 use super::source::{self, ModelArgs};
 use crate::diag::SourceMap;
-use anyhow::Result;
+use crate::graph::Graph;
+use anyhow::{Result, bail, ensure};
 use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_runtime::session::{Model, Options};
 use std::path::Path;
+use std::sync::Arc;
 
 /// The flags of every verb that runs.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArgs {
+    /// Where the model runs.
+    #[arg(long, value_enum, default_value_t)]
+    pub(super) device: Device,
     /// Threads that share the work; 0 means one for each core.
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(super) threads: usize,
@@ -19,23 +25,65 @@ pub(super) struct RunArgs {
     pub(super) entry: Option<String>,
 }
 
-/// The artifact of a `.mdl` or `.mlc` file; `None` when the model was found wanting, which has been said.
-pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) -> Result<Option<Artifact>> {
-    if path.extension().is_some_and(|e| e == "mlc") {
-        return Ok(Some(Artifact::open(path, OpenOptions::default())?));
+/// A checked model and its text.
+pub(super) struct Loaded {
+    /// The model.
+    pub(super) graph: Arc<Graph>,
+    /// Its files.
+    pub(super) sources: Arc<SourceMap>,
+    /// The one that was named.
+    pub(super) file: u32,
+}
+
+impl Loaded {
+    /// The model as an artifact.
+    pub(super) fn artifact(&self) -> Result<Artifact> {
+        Ok(crate::artifact(&self.graph, &self.sources, self.file)?)
     }
+}
+
+/// Whether a file is an artifact, not a model's text.
+pub(super) fn is_artifact(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "mlc")
+}
+
+/// The graph of a `.mdl` file; `None` when the model was found wanting, which has been said.
+pub(super) fn graph(path: &Path, model: &ModelArgs, format: MessageFormat) -> Result<Option<Loaded>> {
     let mut sources = SourceMap::default();
     let (file, checked) = source::check(path, model, false, &mut sources)?;
     if !checked.diagnostics.is_empty() {
         output::show(&checked.diagnostics, &sources, format);
     }
     let Some(graph) = checked.graph else { return Ok(None) };
-    anyhow::ensure!(!graph.entries.is_empty(), "`{}` has no entry to run", path.display());
-    Ok(Some(crate::artifact(&graph, &sources, file)?))
+    ensure!(!graph.entries.is_empty(), "`{}` has no entry to run", path.display());
+    Ok(Some(Loaded { graph: Arc::new(graph), sources: Arc::new(sources), file }))
 }
 
-/// The model, ready for sessions.
-pub(super) fn model(path: &Path, args: &ModelArgs, run: &RunArgs, format: MessageFormat) -> Result<Option<Model>> {
-    let Some(artifact) = artifact(path, args, format)? else { return Ok(None) };
-    Ok(Some(Model::load(artifact, Options { threads: run.threads, ..Options::default() })?))
+/// The artifact of a `.mdl` or `.mlc` file; `None` when the model was found wanting, which has been said.
+pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) -> Result<Option<Artifact>> {
+    if is_artifact(path) {
+        return Ok(Some(Artifact::open(path, OpenOptions::default())?));
+    }
+    graph(path, model, format)?.map(|loaded| loaded.artifact()).transpose()
+}
+
+/// The model, ready for calls on the device that was asked for.
+pub(super) fn runner(path: &Path, args: &ModelArgs, run: &RunArgs, format: MessageFormat) -> Result<Option<Runner>> {
+    match run.device {
+        Device::Cuda => bail!("MDL0604: this build has no support for CUDA devices yet; run on --device cpu"),
+        Device::Cpu => Ok(artifact(path, args, format)?.map(|artifact| cpu(artifact, run)).transpose()?),
+        Device::Reference => {
+            ensure!(
+                !is_artifact(path),
+                "MDL0604: the reference evaluates a model's text, and `{}` holds kernels only; name the .mdl file",
+                path.display()
+            );
+            Ok(graph(path, args, format)?.map(|loaded| Runner::reference(loaded.graph, loaded.sources)))
+        }
+    }
+}
+
+/// A session on an artifact.
+pub(super) fn cpu(artifact: Artifact, run: &RunArgs) -> Result<Runner> {
+    Ok(Runner::cpu(Model::load(artifact, Options { threads: run.threads, ..Options::default() })?))
 }

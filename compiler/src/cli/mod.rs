@@ -13,6 +13,7 @@ mod load;
 mod ops;
 mod output;
 mod run;
+mod runner;
 mod source;
 
 use clap::{Parser, Subcommand};

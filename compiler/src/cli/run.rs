@@ -46,9 +46,10 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
             }
         }
     }
-    let Some(model) = load::model(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
+    let Some(mut runner) = load::runner(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
+    let entry = runner.interface(args.run.entry.as_deref())?.entry;
     let inputs: Vec<(&str, &Tensor)> = tensors.iter().map(|(name, tensor)| (*name, tensor)).collect();
-    let outputs = model.session().run(args.run.entry.as_deref(), &inputs, &sizes)?;
+    let outputs = runner.run(&entry, &inputs, &sizes)?;
     match (&args.output, &args.labels) {
         (Some(path), _) => write_npz(path, &outputs, false)?,
         (None, Some(labels)) => label(&outputs[0].1, labels, args.top)?,

@@ -245,7 +245,8 @@ impl Op for Attention {
             let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
             let out = super::offset(&shape[..3], &row) * e;
             for (j, s) in scores.iter().enumerate() {
-                (0..e).for_each(|i| y[out + i] += (s - max).exp() / sum * values[(shared * t + j) * e + i]);
+                let weight = (s - max).exp() / sum;
+                (0..e).for_each(|i| y[out + i] += weight * values[(shared * t + j) * e + i]);
             }
         }
         Ok(vec![from_floats(call.result(0).dtype, &shape, &y)?])
