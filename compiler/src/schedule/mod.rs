@@ -8,6 +8,7 @@ mod arena;
 mod constants;
 mod elements;
 mod entry;
+mod fused;
 mod groups;
 mod homes;
 mod kernels;
