@@ -61,9 +61,9 @@ fn sum<T: Copy + Default>(
 ) -> T {
     let mut total = T::default();
     if let ([(base_a, steps_a), (base_b, steps_b)], [a, b]) = (walks, data) {
-        let (a, b) = (&a[base_a[r]..], &b[base_b[r]..]);
+        let (from_a, from_b) = (base_a[r], base_b[r]);
         for (i, j) in steps_a.iter().zip(steps_b) {
-            total = add(total, multiply(a[*i], b[*j]));
+            total = add(total, multiply(a[from_a + i], b[from_b + j]));
         }
         return total;
     }

@@ -3,7 +3,7 @@
 use super::bind::{bind, list};
 use super::walk::{Values, Walk};
 use super::{Refusal, drops::drops};
-use crate::graph::{ConstantData, ConstantId, Entry, Graph, NodeId, StateId, ValueId};
+use crate::graph::{ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, StateId, ValueId};
 use crate::types::TensorType;
 use cranelift_entity::SecondaryMap;
 use mlc_codegen::base::Storage;
@@ -17,8 +17,8 @@ const MOST_BYTES: i64 = 16 << 30;
 pub struct Reference {
     graph: Arc<Graph>,
     constants: SecondaryMap<ConstantId, Option<Tensor>>,
-    /// Made by the first call after a reset, which fixes their symbolic dims.
-    states: Option<Vec<Tensor>>,
+    /// Each made by the first call after a reset that uses it, which fixes its symbolic dims.
+    states: SecondaryMap<StateId, Option<Tensor>>,
 }
 
 /// An op, or a fused group, that has just been computed. What it read and made can still be looked up.
@@ -40,12 +40,12 @@ impl Unit<'_> {
 impl Reference {
     /// A line of calls with empty states. Constants are read when a call first needs them.
     pub fn new(graph: Arc<Graph>) -> Reference {
-        Reference { graph, constants: SecondaryMap::new(), states: None }
+        Reference { graph, constants: SecondaryMap::new(), states: SecondaryMap::new() }
     }
 
     /// Clears all states.
     pub fn reset(&mut self) {
-        self.states = None;
+        self.states.clear();
     }
 
     /// Evaluates an entry; `None` stands for the only or first one. Gives the outputs in order.
@@ -75,7 +75,7 @@ impl Reference {
         let graph = self.graph.clone();
         let entry = find(&graph, entry)?;
         let (tensors, block) = bind(&graph, entry, inputs, sizes)?;
-        let states = self.states_for(&block)?;
+        let states = self.states_for(entry, &block)?;
         let mut walk = Walk {
             graph: &graph,
             constants: &mut self.constants,
@@ -90,27 +90,40 @@ impl Reference {
         let outputs: Vec<ValueId> = entry.outputs.iter().map(|(_, value)| *value).collect();
         walk.block(&entry.body, &drops(&graph, &entry.body, &outputs))?;
         let result = entry.outputs.iter().map(|(name, value)| (name.clone(), walk.value(*value).clone())).collect();
-        self.states = Some(walk.states);
+        for (id, state) in graph.states.keys().zip(walk.states) {
+            self.states[id] = state;
+        }
         Ok(result)
     }
 
-    fn states_for(&self, block: &[i64]) -> Result<Vec<Tensor>, Refusal> {
+    /// The states as a call of `entry` finds them: those that it uses have the dims that its sizes say.
+    fn states_for(&self, entry: &Entry, block: &[i64]) -> Result<Vec<Option<Tensor>>, Refusal> {
         let graph = &self.graph;
-        let shapes = graph.states.values().map(|state| shape(graph, &state.ty, block));
-        let shapes: Vec<Vec<usize>> = shapes.collect::<Result<_, _>>()?;
-        let Some(states) = &self.states else {
-            let zeros = graph.states.values().zip(shapes).map(|(state, shape)| {
-                Tensor::zeros(state.ty.dtype, shape)
-                    .map_err(|error| Refusal::new("MDL0704", error.to_string(), state.loc))
-            });
-            return zeros.collect();
+        let nodes = graph.nodes_within(&entry.body);
+        let used = |id: StateId| {
+            nodes.iter().any(|node| match graph.nodes[*node].kind {
+                NodeKind::Read(state) | NodeKind::Set { state, .. } => state == id,
+                _ => false,
+            })
         };
-        let kept = states.iter().zip(&shapes).position(|(state, shape)| state.shape() != shape);
-        if let Some(changed) = kept {
-            let message = "a state keeps the dims of the first call after a reset; reset the session first";
-            return Err(Refusal::new("MDL0706", message, graph.states[StateId::from_u32(changed as u32)].loc));
-        }
-        Ok(states.clone())
+        let found = graph.states.iter().map(|(id, state)| {
+            let before = self.states[id].clone();
+            if !used(id) {
+                return Ok(before);
+            }
+            let shape = shape(graph, &state.ty, block)?;
+            match before {
+                None => Tensor::zeros(state.ty.dtype, shape).map(Some).map_err(|e| ("MDL0704", e.to_string())),
+                Some(tensor) if tensor.shape() == shape => Ok(Some(tensor)),
+                Some(tensor) => {
+                    let (name, fixed) = (&state.name, tensor.shape());
+                    let message = format!("state `{name}` has shape {fixed:?} since the first call after a reset");
+                    Err(("MDL0706", format!("{message}, and this call takes {shape:?}; reset the session first")))
+                }
+            }
+            .map_err(|(code, message)| Refusal::new(code, message, state.loc))
+        });
+        found.collect()
     }
 }
 

@@ -18,7 +18,7 @@ pub(super) struct Walk<'w> {
     pub(super) graph: &'w Graph,
     pub(super) constants: &'w mut SecondaryMap<ConstantId, Option<Tensor>>,
     /// As this call leaves them; the reference takes them over when it succeeds.
-    pub(super) states: Vec<Tensor>,
+    pub(super) states: Vec<Option<Tensor>>,
     pub(super) values: Values,
     pub(super) sizes: Vec<i64>,
     pub(super) watch: &'w mut dyn FnMut(&Unit) -> Result<(), Refusal>,
@@ -62,7 +62,7 @@ impl<'w> Walk<'w> {
                 self.values[node.outputs[0]] = Some(self.constant(members[turn % members.len()])?);
             }
             NodeKind::Read(state) => {
-                self.values[node.outputs[0]] = Some(self.states[state.as_u32() as usize].clone());
+                self.values[node.outputs[0]] = self.states[state.as_u32() as usize].clone();
             }
             NodeKind::Set { state, starts } => self.set(*state, starts, node)?,
             NodeKind::Repeat(repeat) => self.repeat(repeat, node)?,
@@ -187,7 +187,7 @@ impl<'w> Walk<'w> {
     /// Writes a rectangle of a state.
     fn set(&mut self, state: StateId, starts: &[Dim], node: &Node) -> Result<(), Refusal> {
         let value = self.value(node.inputs[0]).clone();
-        let target = &mut self.states[state.as_u32() as usize];
+        let target = self.states[state.as_u32() as usize].as_mut().expect("an entry's states are made before it runs");
         let extents = target.shape().to_vec();
         let mut first = 0;
         for ((start, extent), reach) in starts.iter().zip(&extents).zip(value.shape()) {
