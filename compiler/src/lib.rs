@@ -14,4 +14,4 @@ pub mod report;
 pub mod schedule;
 pub mod types;
 
-pub use pipeline::{BuildError, artifact, place};
+pub use pipeline::{BuildError, artifact, artifact_watched, place};

@@ -43,6 +43,19 @@ pub enum BuildError {
 /// # Errors
 /// A size beyond 64 bits, or a weight that cannot be read.
 pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
+    artifact_watched(graph, sources, file, &mut |_, _| {})
+}
+
+/// As [`artifact`]; `watch` is told the bytes of constants that were read, and of all, after each.
+///
+/// # Errors
+/// As [`artifact`].
+pub fn artifact_watched(
+    graph: &Graph,
+    sources: &SourceMap,
+    file: u32,
+    watch: &mut dyn FnMut(u64, u64),
+) -> Result<Artifact, BuildError> {
     let Scheduled { plan, constants, sources: places } = schedule(graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
@@ -56,9 +69,21 @@ pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifac
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
         ..Meta::default()
     };
-    let bytes =
-        constants.into_iter().map(|constant| read(graph, &graph.constants[constant])).collect::<Result<_, _>>()?;
+    let all: u64 = constants.iter().map(|id| size(&graph.constants[*id])).sum();
+    let (mut bytes, mut done) = (Vec::with_capacity(constants.len()), 0);
+    for id in constants {
+        let constant = &graph.constants[id];
+        bytes.push(read(graph, constant)?);
+        done += size(constant);
+        watch(done, all);
+    }
     Ok(Artifact::from_parts(meta, plan, bytes)?)
+}
+
+/// The bytes of a constant; 0 where they do not fit in 64 bits, which is refused elsewhere.
+fn size(constant: &Constant) -> u64 {
+    let elements = constant.ty.elements().as_constant();
+    elements.and_then(|count| constant.storage.bytes_for(count)).map_or(0, |bytes| bytes.max(0) as u64)
 }
 
 /// A place in the source as run-time errors show it.

@@ -1,15 +1,20 @@
 //! A loaded model, from a model file or from an artifact.
 
+use super::failure::Failure;
 use super::output::{self, MessageFormat};
+use super::progress;
 use super::runner::{Device, Runner};
 use super::source::{self, ModelArgs};
 use crate::diag::SourceMap;
 use crate::graph::Graph;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_runtime::session::{Model, Options};
 use std::path::Path;
 use std::sync::Arc;
+
+/// A bar is shown while more bytes of weights than this are read.
+const SHOWN: u64 = 100 << 20;
 
 /// The flags of every verb that runs.
 #[derive(Debug, clap::Args)]
@@ -38,7 +43,13 @@ pub(super) struct Loaded {
 impl Loaded {
     /// The model as an artifact.
     pub(super) fn artifact(&self) -> Result<Artifact> {
-        Ok(crate::artifact(&self.graph, &self.sources, self.file)?)
+        let mut bar = None;
+        let made = crate::artifact_watched(&self.graph, &self.sources, self.file, &mut |read, all| {
+            if all > SHOWN {
+                bar.get_or_insert_with(|| progress::bytes("weights", all)).set_position(read);
+            }
+        });
+        Ok(made?)
     }
 }
 
@@ -70,14 +81,25 @@ pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) ->
 /// The model, ready for calls on the device that was asked for.
 pub(super) fn runner(path: &Path, args: &ModelArgs, run: &RunArgs, format: MessageFormat) -> Result<Option<Runner>> {
     match run.device {
-        Device::Cuda => bail!("MDL0604: this build has no support for CUDA devices yet; run on --device cpu"),
+        Device::Cuda => {
+            return Err(Failure::new(
+                "MDL0604",
+                format!("this build has no support for CUDA devices yet; run on --device cpu"),
+            )
+            .into());
+        }
         Device::Cpu => Ok(artifact(path, args, format)?.map(|artifact| cpu(artifact, run)).transpose()?),
         Device::Reference => {
-            ensure!(
-                !is_artifact(path),
-                "MDL0604: the reference evaluates a model's text, and `{}` holds kernels only; name the .mdl file",
-                path.display()
-            );
+            if is_artifact(path) {
+                return Err(Failure::new(
+                    "MDL0604",
+                    format!(
+                        "the reference evaluates a model's text, and `{}` holds kernels only; name the .mdl file",
+                        path.display()
+                    ),
+                )
+                .into());
+            }
             Ok(graph(path, args, format)?.map(|loaded| Runner::reference(loaded.graph, loaded.sources)))
         }
     }

@@ -1,9 +1,11 @@
 //! What runs a model: a session on this machine, or the reference evaluator. Verbs do not ask which.
 
+use super::failure::Failure;
+use super::inputs::Inputs;
 use crate::diag::SourceMap;
 use crate::graph::{Graph, ValueId};
 use crate::reference::{Reference, Refusal};
-use anyhow::{Result, anyhow};
+use anyhow::Result;
 use clap::ValueEnum;
 use mlc_codegen::base::{Slot, Slots};
 use mlc_codegen::kernel::Port;
@@ -61,14 +63,17 @@ impl Runner {
     ///
     /// # Errors
     /// There is no such entry.
-    pub(super) fn interface(&self, entry: Option<&str>) -> Result<Interface> {
+    pub(super) fn interface(&self, entry: Option<&str>) -> Result<Interface, Failure> {
         let found = match self {
             Runner::Cpu(_, model) => of_plan(model, entry),
             Runner::Reference(_, graph, _) => of_graph(graph, entry),
         };
         found.ok_or_else(|| {
             let names: Vec<String> = self.entries().iter().map(|name| format!("`{name}`")).collect();
-            anyhow!("MDL0701: there is no entry `{}`; entries are {}", entry.unwrap_or(""), names.join(", "))
+            Failure::new(
+                "MDL0707",
+                format!("there is no entry `{}`; entries are {}", entry.unwrap_or(""), names.join(", ")),
+            )
         })
     }
 
@@ -80,16 +85,13 @@ impl Runner {
     }
 
     /// Calls an entry.
-    pub(super) fn run(
-        &mut self,
-        entry: &str,
-        inputs: &[(&str, &Tensor)],
-        sizes: &[(&str, i64)],
-    ) -> Result<Vec<(String, Tensor)>, RunError> {
+    pub(super) fn run(&mut self, entry: &str, given: &Inputs) -> Result<Vec<(String, Tensor)>, RunError> {
+        let inputs: Vec<(&str, &Tensor)> = given.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
+        let sizes: Vec<(&str, i64)> = given.sizes.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         match self {
-            Runner::Cpu(session, _) => session.run(Some(entry), inputs, sizes),
+            Runner::Cpu(session, _) => session.run(Some(entry), &inputs, &sizes),
             Runner::Reference(reference, _, sources) => {
-                reference.run(Some(entry), inputs, sizes).map_err(|refusal| placed(refusal, sources))
+                reference.run(Some(entry), &inputs, &sizes).map_err(|refusal| placed(refusal, sources))
             }
         }
     }

@@ -30,6 +30,13 @@ pub(super) struct ModelArgs {
     deny_guards: bool,
 }
 
+impl ModelArgs {
+    /// What `-D` says.
+    pub(super) fn dims(&self) -> &[(String, i64)] {
+        &self.dims
+    }
+}
+
 /// What `--weights` says.
 #[derive(Clone, Debug)]
 enum Weights {

@@ -135,7 +135,7 @@ fn find<'g>(graph: &'g Graph, name: Option<&str>) -> Result<&'g Entry, Refusal> 
     found.ok_or_else(|| {
         let names = list(graph.entries.iter().map(|entry| entry.name.as_str()));
         let message = format!("there is no entry `{}`; entries are {names}", name.unwrap_or(""));
-        Refusal::new("MDL0701", message, None)
+        Refusal::new("MDL0707", message, None)
     })
 }
 
