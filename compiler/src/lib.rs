@@ -1,12 +1,13 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` | `reference` → the pipeline → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` | `reference` → the pipeline → `isolate` → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 pub mod diag;
 pub mod frontend;
 pub mod graph;
+pub mod isolate;
 pub mod ops;
 mod pipeline;
 pub mod reference;

@@ -65,6 +65,7 @@ const LAW: &[&[&str]] = &[
     &["report"],
     &["frontend", "schedule", "reference"],
     &["pipeline"],
+    &["isolate"],
     &["cli"],
 ];
 

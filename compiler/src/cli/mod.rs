@@ -4,6 +4,7 @@
 
 mod build;
 mod check;
+mod compare;
 mod completions;
 mod dataset;
 mod eval;
@@ -41,6 +42,8 @@ enum Verb {
     Build(build::Args),
     /// Reports every mistake in model files.
     Check(check::Args),
+    /// Compares machine code with the reference, op by op.
+    Compare(compare::Args),
     /// Prints a completion script for a shell.
     Completions(completions::Args),
     /// Measures a model on data.
@@ -71,6 +74,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.verb {
         Verb::Build(args) => build::run(&args, cli.message_format),
+        Verb::Compare(args) => compare::run(&args, cli.message_format),
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, cli.message_format),
         Verb::Ops(args) => ops::run(&args),
