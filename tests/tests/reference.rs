@@ -95,8 +95,8 @@ fn near(found: &Tensor, expected: &Tensor, allowed: f64) -> Result<(), String> {
         return Err(format!("{found:?}, the reference {expected:?}"));
     }
     let differs = |a: f64, b: f64| {
-        let same = a == b || a.is_nan() && b.is_nan();
-        !same && !(found.dtype().is_float() && (a - b).abs() <= allowed * b.abs().max(1.0))
+        let near = found.dtype().is_float() && (a - b).abs() <= allowed * b.abs().max(1.0);
+        !(near || a == b || a.is_nan() && b.is_nan())
     };
     let pairs = found.iter().zip(expected.iter()).map(|(a, b)| (a.as_f64(), b.as_f64()));
     match pairs.enumerate().find(|(_, (a, b))| differs(*a, *b)) {

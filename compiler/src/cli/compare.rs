@@ -52,9 +52,8 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     if args.run.device != Device::Cpu {
         return Err(Failure::new("MDL0604", "compare runs the model on the cpu: leave --device out").into());
     }
-    if load::is_artifact(&args.file) && args.against == Path::new("reference") {
-        let message = "the reference evaluates a model's text, and a `.mlc` holds kernels only; name the .mdl file";
-        return Err(Failure::new("MDL0604", message).into());
+    if args.against == Path::new("reference") {
+        load::require_text(&args.file)?;
     }
     let Some((mut runner, loaded)) = models(args, format)? else { return Ok(false) };
     let interface = runner.interface(args.run.entry.as_deref())?;

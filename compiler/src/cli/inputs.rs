@@ -97,9 +97,9 @@ fn require(given: &[Given], interface: &Interface, file: &Path, filled: bool) ->
         if given[..i].iter().any(|other| other.name == *name) {
             return Err(Failure::new("MDL0701", format!("`{name}` is given twice")));
         }
-        let known = inputs.iter().map(|port| &port.name).chain(sizes.iter().map(|(name, _)| name));
+        let mut known = inputs.iter().map(|port| &port.name).chain(sizes.iter().map(|(name, _)| name));
         if !known.clone().any(|known| known == name) {
-            let near = known.filter(|known| strsim::damerau_levenshtein(known, name) <= (name.len() / 3).max(1)).next();
+            let near = known.find(|known| strsim::damerau_levenshtein(known, name) <= (name.len() / 3).max(1));
             let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
             let message = format!("`{entry}` has no input `{name}`{near}\n{}", takes(interface, file));
             return Err(Failure::new("MDL0701", message));
@@ -216,9 +216,7 @@ fn file(place: &str) -> Result<Tensor> {
     let names: Vec<String> = all.iter().map(|(name, _)| format!("`{name}`")).collect();
     match all.into_iter().find(|(name, _)| name == key) {
         Some((_, tensor)) => Ok(tensor),
-        None => {
-            return Err(Failure::new("MDL0701", format!("`{file}` has no `{key}`; it has {}", names.join(", "))).into());
-        }
+        None => Err(Failure::new("MDL0701", format!("`{file}` has no `{key}`; it has {}", names.join(", "))).into()),
     }
 }
 

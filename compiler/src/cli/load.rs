@@ -54,8 +54,16 @@ impl Loaded {
 }
 
 /// Whether a file is an artifact, not a model's text.
-pub(super) fn is_artifact(path: &Path) -> bool {
+fn is_artifact(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "mlc")
+}
+
+/// Refuses an artifact where the meaning of a model is asked for.
+pub(super) fn require_text(path: &Path) -> Result<(), Failure> {
+    let shown = path.display();
+    let message =
+        format!("the reference evaluates a model's text, and `{shown}` holds kernels only; name the .mdl file");
+    if is_artifact(path) { Err(Failure::new("MDL0604", message)) } else { Ok(()) }
 }
 
 /// The graph of a `.mdl` file; `None` when the model was found wanting, which has been said.
@@ -82,24 +90,12 @@ pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) ->
 pub(super) fn runner(path: &Path, args: &ModelArgs, run: &RunArgs, format: MessageFormat) -> Result<Option<Runner>> {
     match run.device {
         Device::Cuda => {
-            return Err(Failure::new(
-                "MDL0604",
-                format!("this build has no support for CUDA devices yet; run on --device cpu"),
-            )
-            .into());
+            let message = "this build has no support for CUDA devices yet; run on --device cpu";
+            Err(Failure::new("MDL0604", message).into())
         }
         Device::Cpu => Ok(artifact(path, args, format)?.map(|artifact| cpu(artifact, run)).transpose()?),
         Device::Reference => {
-            if is_artifact(path) {
-                return Err(Failure::new(
-                    "MDL0604",
-                    format!(
-                        "the reference evaluates a model's text, and `{}` holds kernels only; name the .mdl file",
-                        path.display()
-                    ),
-                )
-                .into());
-            }
+            require_text(path)?;
             Ok(graph(path, args, format)?.map(|loaded| Runner::reference(loaded.graph, loaded.sources)))
         }
     }

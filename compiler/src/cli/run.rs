@@ -69,11 +69,8 @@ fn finite(name: &str, tensor: &Tensor) -> Result<()> {
     let found = tensor.iter().position(|value| !value.as_f64().is_finite());
     let Some(at) = found else { return Ok(()) };
     let place = position(tensor.shape(), at);
-    return Err(Failure::new(
-        "MDL0710",
-        format!("output `{name}` is {} at {place:?}, and --check-finite was asked for", tensor.get(at)),
-    )
-    .into());
+    let message = format!("output `{name}` is {} at {place:?}, and --check-finite was asked for", tensor.get(at));
+    Err(Failure::new("MDL0710", message).into())
 }
 
 /// The position of element `at` in row-major order.
@@ -91,15 +88,9 @@ fn label((name, tensor): &(String, Tensor), path: &Path, top: usize) -> Result<(
     let labels: Vec<&str> = text.lines().collect();
     let width = tensor.shape().last().copied().unwrap_or(1).max(1);
     if labels.len() < width {
-        return Err(Failure::new(
-            "MDL0711",
-            format!(
-                "`{}` has {} lines, and the last axis of `{name}` has {width} positions",
-                path.display(),
-                labels.len()
-            ),
-        )
-        .into());
+        let (path, lines) = (path.display(), labels.len());
+        let message = format!("`{path}` has {lines} lines, and the last axis of `{name}` has {width} positions");
+        return Err(Failure::new("MDL0711", message).into());
     }
     let values = tensor.to_f64_vec();
     let mut out = String::new();

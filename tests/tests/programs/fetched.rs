@@ -66,12 +66,11 @@ fn silero(_seed: u64) -> Program {
 fn smollm2(_seed: u64) -> Program {
     program("smollm2", 2e-2, |answers| {
         let prompt = answers["tokens"].clone();
-        let mut past = prompt.shape()[1] as i64;
+        let length = prompt.shape()[1] as i64;
         let mut calls = vec![Call::of(&[("tokens", prompt)]).size("past", 0)];
-        for token in answers["generated"].iter().take(7) {
+        for (past, token) in (length..).zip(answers["generated"].iter().take(7)) {
             let token = Tensor::from_i64([1, 1], [token.as_i64()]).expect("one token");
             calls.push(Call::of(&[("tokens", token)]).size("past", past));
-            past += 1;
         }
         calls
     })
