@@ -13,9 +13,14 @@ use mlc::graph::Graph;
 use mlc::reference::Reference;
 use mlc_runtime::session::{Model, Options};
 use mlc_runtime::tensor::Tensor;
-use programs::{Program, drawn, fetched, rules};
+use programs::{Program, drawn, fetched, random, rules};
 use std::path::Path;
 use std::sync::Arc;
+
+/// So many times so many programs are drawn.
+const DRAWN: u64 = 4;
+/// See there.
+const EACH: u64 = 25;
 
 fn main() {
     let seed = std::env::var("MLC_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
@@ -25,6 +30,15 @@ fn main() {
     let mut trials = Vec::new();
     for (name, make) in drawn::PROGRAMS.iter().chain(rules::PROGRAMS) {
         trials.push(Trial::test(*name, move || check(&make(seed))));
+    }
+    for part in 0..DRAWN {
+        trials.push(Trial::test(format!("drawn programs {part}"), move || {
+            (0..EACH).try_for_each(|i| {
+                let seed = seed.wrapping_add(part * EACH + i);
+                let program = random::program(seed);
+                check(&program).map_err(|e| format!("MLC_SEED={seed} {e:?}\n{}", program.text).into())
+            })
+        }));
     }
     for (name, make) in fetched::PROGRAMS {
         let absent = !fetched::present(name);

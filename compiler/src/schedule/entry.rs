@@ -247,7 +247,7 @@ impl<'s, 'g> Walk<'s, 'g> {
             NodeKind::Read(state) => self.read(data.outputs[0], *state, place, last, steps),
             NodeKind::Set { state, starts } => self.set(node, *state, starts, steps),
             NodeKind::Repeat(repeat) => {
-                let dies = |value: ValueId| last.get(&value).is_none_or(|at| *at <= place.1);
+                let dies = |value: ValueId| last.get(&value).is_some_and(|at| *at <= place.1);
                 self.repeat(node, repeat, &dies, steps);
             }
             NodeKind::If { then, otherwise } => self.branch(node, then, otherwise, steps),
@@ -419,7 +419,7 @@ impl<'s, 'g> Walk<'s, 'g> {
                     unreachable!("outputs have room")
                 };
                 self.copy(*result, argument, &mut inner);
-                self.release(*result);
+                self.release_made(*result, block);
             }
             inner
         });

@@ -50,7 +50,7 @@ impl Walk<'_, '_> {
         for (result, next) in copies {
             self.copy(result, next, &mut body);
         }
-        repeat.results.iter().for_each(|result| self.release(*result));
+        repeat.results.iter().for_each(|result| self.release_made(*result, &repeat.body));
         steps.push(Step::Loop { counter: repeat.counter, trips: repeat.trips.clone(), condition: None, body });
         for (output, [first, second]) in data.outputs.iter().zip(pairs) {
             let (last, other) = if trips % 2 == 0 { (first, second) } else { (second, first) };
@@ -138,7 +138,7 @@ impl Walk<'_, '_> {
             self.copy(result, to, body);
             match lease {
                 Some(lease) => self.arena.give(lease.region),
-                None => self.release(result),
+                None => self.release_made(result, &repeat.body),
             }
         }
     }
@@ -149,7 +149,7 @@ impl Walk<'_, '_> {
         let place = into.unwrap_or_else(|| self.room(self.shared.graph.ty(*flag)).0);
         self.block(block, &[*flag], steps);
         self.copy(*flag, place.clone(), steps);
-        self.release(*flag);
+        self.release_made(*flag, block);
         Some(place)
     }
 }

@@ -109,4 +109,19 @@ impl Walk<'_, '_> {
             self.arena.give(lease.region);
         }
     }
+
+    /// The result of a block has been copied. One that the block only passes on belongs to whoever made it.
+    pub(super) fn release_made(&mut self, value: ValueId, block: &Block) {
+        let graph = self.shared.graph;
+        let makes = |node: &NodeId| {
+            let inner = match &graph.nodes[*node].kind {
+                NodeKind::Fused { body, .. } => body.nodes.as_slice(),
+                _ => &[],
+            };
+            inner.iter().chain([node]).any(|n| graph.nodes[*n].outputs.contains(&value))
+        };
+        if block.nodes.iter().any(makes) {
+            self.release(value);
+        }
+    }
 }

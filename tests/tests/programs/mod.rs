@@ -2,6 +2,7 @@
 
 pub(crate) mod drawn;
 pub(crate) mod fetched;
+pub(crate) mod random;
 pub(crate) mod rules;
 
 use mlc_codegen::base::{DType, Scalar};
