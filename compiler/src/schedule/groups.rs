@@ -73,21 +73,25 @@ impl Groups {
     }
 
     /// What a node reads, through views and aliases, down to values that lie somewhere; the values on the way included.
-    pub(super) fn reads(&self, graph: &Graph, node: NodeId) -> Vec<ValueId> {
+    pub(super) fn reads(&self, graph: &Graph, node: NodeId) -> HashSet<ValueId> {
         let data = &graph.nodes[node];
-        let inner: Vec<&Block> = data.kind.blocks();
-        let mut waiting = data.inputs.clone();
-        waiting.extend(data.kind.named());
-        waiting.extend(inner.into_iter().flat_map(|block| graph.uses_within(block)));
-        let (mut found, mut seen) = (Vec::new(), HashSet::new());
+        let inner = data.kind.blocks().into_iter().flat_map(|block| graph.uses_within(block));
+        self.down(graph, data.inputs.iter().copied().chain(data.kind.named()).chain(inner).collect())
+    }
+
+    /// What the nodes of a block read and what it results in, likewise.
+    pub(super) fn reads_within(&self, graph: &Graph, block: &Block, results: &[ValueId]) -> HashSet<ValueId> {
+        self.down(graph, graph.uses_within(block).into_iter().chain(results.iter().copied()).collect())
+    }
+
+    fn down(&self, graph: &Graph, mut waiting: Vec<ValueId>) -> HashSet<ValueId> {
+        let mut seen = HashSet::new();
         while let Some(value) = waiting.pop() {
-            if !seen.insert(value) {
-                continue;
+            if seen.insert(value) {
+                waiting.extend(self.behind(graph, value));
             }
-            found.push(value);
-            waiting.extend(self.behind(graph, value));
         }
-        found
+        seen
     }
 
     /// What a value without memory of its own is made of.

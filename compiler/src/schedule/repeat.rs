@@ -30,9 +30,11 @@ impl Walk<'_, '_> {
     ) {
         let graph = self.shared.graph;
         let data = &graph.nodes[node];
+        let inside = self.groups.reads_within(graph, &repeat.body, &repeat.results);
+        let free = |value: ValueId| dies(value) && !inside.contains(&value);
         let mut pairs = Vec::new();
         for (initial, param) in data.inputs.iter().zip(&repeat.params) {
-            let first = self.starting_room(*initial, *param, &data.inputs, dies, steps);
+            let first = self.starting_room(*initial, *param, &data.inputs, &free, steps);
             let second = self.room(graph.ty(*param));
             pairs.push([first, second]);
             let argument = self.turn(&pairs[pairs.len() - 1], repeat.counter, 0);
@@ -66,11 +68,11 @@ impl Walk<'_, '_> {
         initial: ValueId,
         param: ValueId,
         all: &[ValueId],
-        dies: &dyn Fn(ValueId) -> bool,
+        free: &dyn Fn(ValueId) -> bool,
         steps: &mut Vec<Step>,
     ) -> (Argument, Lease) {
         let alone = all.iter().filter(|v| **v == initial).count() == 1;
-        if let (true, true, Some(lease)) = (dies(initial), alone, self.leases.get(&initial).copied())
+        if let (true, true, Some(lease)) = (free(initial), alone, self.leases.get(&initial).copied())
             && let Home::Memory { argument: argument @ Argument::Buffer(_), .. } = &self.homes[&initial]
         {
             let argument = argument.clone();

@@ -141,7 +141,7 @@ impl Writer {
             11 if fixed[1].is_some() => (format!("Mix({x}) at \"mix{b}\""), dims),
             _ => {
                 let y = self.like(scope, &dims);
-                (format!("where({x} > {y}, {x}, {y} * 0.5)"), dims)
+                (format!("where({x} > {y}, {x}, {y})"), dims)
             }
         }
     }
