@@ -11,7 +11,7 @@ use mlc::diag::SourceMap;
 use mlc::ops::{Attr, OpKind};
 use mlc::reference::Reference;
 use mlc_codegen::base::{DType, Scalar};
-use mlc_runtime::session::{Model, Options};
+use mlc_runtime::session::{Model, Options, Session};
 use mlc_runtime::tensor::Tensor;
 use std::sync::Arc;
 
@@ -22,6 +22,9 @@ fn main() {
     println!("MLC_SEED={seed}");
     for (op, why) in forms::STATIC {
         println!("{}: not run with symbolic dims: {why}", op.name());
+    }
+    for (op, why) in forms::ALONE {
+        println!("{}: not run on work that threads share: {why}", op.name());
     }
     println!("{} of {} operators are not run with symbolic dims", forms::STATIC.len(), OpKind::ALL.len());
     let trials = OpKind::ALL.iter().map(|op| {
@@ -130,12 +133,17 @@ struct Counted {
     fixed: usize,
     symbolic: usize,
     larger: usize,
+    /// On work that threads share.
+    wide: bool,
 }
 
 impl Counted {
     /// Every op runs with static dims, and with symbolic ones at two sizes unless the list says why not.
     fn enough(&self, op: OpKind) -> Result<(), Failed> {
         let listed = forms::STATIC.iter().any(|(skipped, _)| *skipped == op);
+        if self.wide == forms::ALONE.iter().any(|(alone, _)| *alone == op) {
+            return Err("it ran on work that threads share, or none did: see the list in cases/forms.rs".into());
+        }
         match (self.fixed > 0, self.symbolic > 0 && self.larger > 0, listed) {
             (false, ..) => Err("no case ran".into()),
             (_, false, false) => Err("no case ran with symbolic dims at two sizes: say why in cases/forms.rs".into()),
@@ -166,16 +174,15 @@ fn check_form(case: &Case, symbolic: &[usize], draw: &mut u64, counted: &mut Cou
         let options = Options { threads, ..Options::default() };
         sessions.push(Model::load(artifact.clone(), options).map_err(|e| e.to_string())?.session());
     }
+    if let (false, Some(sizes)) = (counted.wide, forms::wide(case, symbolic).filter(|_| !symbolic.is_empty())) {
+        counted.wide = shared(case, symbolic, &sizes, &unbound, draw, &mut sessions)?;
+    }
     let mut reference = Reference::new(graph);
     for (turn, sizes) in forms::sizes(symbolic).iter().enumerate() {
         let inputs = inputs(case, symbolic, sizes, draw);
         let names: Vec<String> = (0..inputs.len()).map(|i| format!("x{i}")).collect();
         let named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&inputs).collect();
-        let given: Vec<(&str, i64)> = unbound
-            .iter()
-            .map(|name| (name.as_str(), symbolic.iter().position(|e| format!("d{e}") == **name)))
-            .map(|(name, i)| (name, sizes[i.expect("it is a symbol")] as i64))
-            .collect();
+        let given = given(&unbound, symbolic, sizes);
         let expected = reference.run(None, &named, &given);
         let found: Vec<_> = sessions.iter_mut().map(|session| session.run(None, &named, &given)).collect();
         for found in &found {
@@ -203,6 +210,37 @@ fn check_form(case: &Case, symbolic: &[usize], draw: &mut u64, counted: &mut Cou
         *count += usize::from(expected.is_ok());
     }
     Ok(())
+}
+
+/// The symbols that no input binds, at sizes.
+fn given<'n>(unbound: &'n [String], symbolic: &[usize], sizes: &[usize]) -> Vec<(&'n str, i64)> {
+    let size =
+        |name: &String| symbolic.iter().position(|extent| format!("d{extent}") == *name).map(|i| sizes[i] as i64);
+    unbound.iter().map(|name| (name.as_str(), size(name).expect("it is a symbol"))).collect()
+}
+
+/// Whether the op ran on work that two threads share; both sessions give the same bits.
+fn shared(
+    case: &Case,
+    symbolic: &[usize],
+    sizes: &[usize],
+    unbound: &[String],
+    draw: &mut u64,
+    sessions: &mut [Session],
+) -> Result<bool, String> {
+    let inputs = inputs(case, symbolic, sizes, draw);
+    let names: Vec<String> = (0..inputs.len()).map(|i| format!("x{i}")).collect();
+    let named: Vec<(&str, &Tensor)> = names.iter().map(String::as_str).zip(&inputs).collect();
+    let given = given(unbound, symbolic, sizes);
+    let found: Vec<_> = sessions.iter_mut().map(|session| session.run(None, &named, &given)).collect();
+    match (&found[0], &found[1]) {
+        (Ok(one), Ok(two)) if one == two => {
+            let made = one.iter().map(|(_, tensor)| tensor.len());
+            Ok(made.chain(inputs.iter().map(Tensor::len)).any(|elements| elements >= 1 << 14))
+        }
+        (Err(one), Err(two)) if one.code == two.code => Ok(false),
+        _ => Err(format!("at {sizes:?}: two threads give other bits than one")),
+    }
 }
 
 fn inputs(case: &Case, symbolic: &[usize], sizes: &[usize], draw: &mut u64) -> Vec<Tensor> {

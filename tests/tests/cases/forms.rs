@@ -10,6 +10,9 @@ use std::sync::Arc;
 /// Ops that have no form with symbolic dims, and why.
 pub(crate) const STATIC: &[(OpKind, &str)] = &[];
 
+/// Ops that no two threads share, and why.
+pub(crate) const ALONE: &[(OpKind, &str)] = &[(OpKind::Scalar, "makes one number")];
+
 /// Ops whose arguments say dims of their result: these become symbols too.
 const SIZED: &[OpKind] = &[
     OpKind::Reshape,
@@ -36,7 +39,7 @@ pub(crate) fn graph(case: &Case, symbolic: &[usize]) -> Result<Graph, String> {
         entries: vec![],
     };
     let loc = Loc::default();
-    let given = |extent: &usize| SlotDef::Given { name: format!("d{extent}"), lo: 0, hi: 4096, size: false };
+    let given = |extent: &usize| SlotDef::Given { name: format!("d{extent}"), lo: 0, hi: 1 << 20, size: false };
     let slots: Vec<_> = symbolic.iter().map(|extent| graph.slots.add(given(extent))).collect();
     let dim = |extent: &usize| match symbolic.iter().position(|e| e == extent) {
         Some(i) => Dim::slot(slots[i]),
@@ -125,6 +128,20 @@ pub(crate) fn sizes(symbolic: &[usize]) -> Vec<Vec<usize>> {
     let even = own.iter().map(|extent| 2 * extent).collect();
     let empty = own.iter().enumerate().map(|(i, extent)| if i == 0 { 0 } else { *extent }).collect();
     vec![own.clone(), odd, even, empty, own]
+}
+
+/// Sizes that are worth sharing between threads: 2^15 elements or more in the largest input. Where arguments say dims,
+/// the result has some of the sizes.
+pub(crate) fn wide(case: &Case, symbolic: &[usize]) -> Option<Vec<usize>> {
+    let scaled = |factor: usize| symbolic.iter().map(|extent| (extent * factor).min(1 << 17)).collect::<Vec<_>>();
+    let enough = |sizes: &Vec<usize>| {
+        let elements = |own: &[usize]| shape(own, symbolic, sizes).iter().product::<usize>();
+        match case.inputs.iter().map(|(_, own)| elements(own)).max() {
+            Some(most) if !SIZED.contains(&case.op) => most >= 1 << 15,
+            _ => sizes.iter().product::<usize>() >= 1 << (15 + 2 * sizes.len()),
+        }
+    };
+    (1..=1 << 15).map(scaled).find(enough)
 }
 
 /// The shape of an input at sizes.

@@ -148,6 +148,11 @@ impl Writer {
 
     fn read_state(&mut self, scope: &mut Vec<Value>) {
         let (i, name) = (self.below(STATES.len()), self.name());
+        if i == 1 && self.below(2) == 0 {
+            self.line(format!("let {name} = s1[1 : 3, :]"));
+            scope.push((name, ["2", "4"].map(str::to_owned)));
+            return;
+        }
         self.line(format!("let {name} = s{i}[:, :]"));
         scope.push((name, STATES[i].map(str::to_owned)));
     }
@@ -160,8 +165,12 @@ impl Writer {
         }
         self.written.push(i);
         let value = self.like(scope, &dims);
-        match (i, self.below(2)) {
+        match (i, self.below(4)) {
             (1, 0) => self.line(format!("set s1[1 : 3, :] = {value}[0 : 2, :]")),
+            (1, 1) => self.line("set s1[1 : 3, :] = s1[0 : 2, :]".to_owned()),
+            (1, 2) => self.line("set s1[0 : 2, :] = flip(s1[1 : 3, :], axis = 0)".to_owned()),
+            (2, 1) => self.line(format!("set s2[:, :] = {value} + flip(s2[:, :], axis = 0) * 0.5")),
+            (_, 3) => self.line(format!("set s{i}[:, :] = {value}")),
             _ => self.line(format!("set s{i}[:, :] = tanh({value}) + s{i}[:, :] * 0.5")),
         }
     }
