@@ -1,6 +1,7 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `passes` | `schedule` → the pipeline → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `passes` | `schedule` |
+//! `reference` → the pipeline → `isolate` → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -8,11 +9,13 @@ pub mod diag;
 pub mod export;
 pub mod frontend;
 pub mod graph;
+pub mod isolate;
 pub mod ops;
 pub mod passes;
 mod pipeline;
+pub mod reference;
 pub mod report;
 pub mod schedule;
 pub mod types;
 
-pub use pipeline::{BuildError, PIPELINE, Pipeline, artifact, artifact_by, lowered};
+pub use pipeline::{BuildError, PIPELINE, Pipeline, artifact, artifact_by, lowered, place};

@@ -1,7 +1,7 @@
 //! The pipeline, whole: a typed graph becomes an artifact.
 
 use crate::diag::SourceMap;
-use crate::graph::{self, ConstantId, Graph, ReadError};
+use crate::graph::{self, Constant, ConstantId, Graph, ReadError};
 use crate::passes::Pass;
 use crate::schedule::{ScheduleError, Scheduled, schedule};
 use crate::types::Loc;
@@ -138,14 +138,21 @@ pub fn artifact(graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifac
 pub fn artifact_by(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
     let mut graph = graph.clone();
     pipeline.run(&mut graph)?;
-    lowered(pipeline, &graph, sources, file)
+    lowered(pipeline, &graph, sources, file, &mut |_, _| {})
 }
 
-/// The artifact of a graph that the pipeline has run on.
+/// The artifact of a graph that the pipeline has run on; `watch` is told the bytes of constants that were read, and of
+/// all, after each.
 ///
 /// # Errors
 /// As [`artifact`].
-pub fn lowered(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file: u32) -> Result<Artifact, BuildError> {
+pub fn lowered(
+    pipeline: &Pipeline,
+    graph: &Graph,
+    sources: &SourceMap,
+    file: u32,
+    watch: &mut dyn FnMut(u64, u64),
+) -> Result<Artifact, BuildError> {
     let Scheduled { plan, constants, sources: places } = schedule(graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
@@ -160,11 +167,25 @@ pub fn lowered(pipeline: &Pipeline, graph: &Graph, sources: &SourceMap, file: u3
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
         ..Meta::default()
     };
-    let bytes = constants.into_iter().map(|constant| read(graph, constant)).collect::<Result<_, _>>()?;
+    let all: u64 = constants.iter().map(|id| size(&graph.constants[*id])).sum();
+    let (mut bytes, mut done) = (Vec::with_capacity(constants.len()), 0);
+    for id in constants {
+        let constant = &graph.constants[id];
+        bytes.push(read(graph, id)?);
+        done += size(constant);
+        watch(done, all);
+    }
     Ok(Artifact::from_parts(meta, plan, bytes)?)
 }
 
-fn place(loc: Loc, sources: &SourceMap) -> Source {
+/// The bytes of a constant; 0 where they do not fit in 64 bits, which is refused elsewhere.
+fn size(constant: &Constant) -> u64 {
+    let elements = constant.ty.elements().as_constant();
+    elements.and_then(|count| constant.storage.bytes_for(count)).map_or(0, |bytes| bytes.max(0) as u64)
+}
+
+/// A place in the source as run-time errors show it.
+pub fn place(loc: Loc, sources: &SourceMap) -> Source {
     let (line, col) = sources.position(loc);
     let text = sources.text(loc.file)[loc.start as usize..loc.end as usize].lines().next().unwrap_or("").to_owned();
     Source { file: sources.name(loc.file).into(), line: line as u32, col: col as u32, text }

@@ -245,7 +245,19 @@ def others():
     case("dequantize", [("x", q), ("scale", g)], [q * np.repeat(g, 2, axis=1)], axis=1, group=2)
 
 
-for group in (contractions, norms, windows, transformers, recurrences, pictures, others):
+def shares():
+    for axis in [0, 1, 2]:
+        x = draw(2, 3, 5)
+        y = softmax(x.astype(np.float64), axis)
+        case("softmax", [("x", x)], [y.astype(np.float32)], axis=axis)
+        case("log_softmax", [("x", x)], [np.log(y).astype(np.float32)], axis=axis)
+    x = np.array([[0, 1000], [-1000, 0], [-np.inf, 0]], np.float32)
+    case("softmax", [("x", x)], [np.array([[0, 1], [0, 1], [0, 1]], np.float32)], axis=1)
+    case("log_softmax", [("x", x)], [np.array([[-1000, 0], [-1000, 0], [-np.inf, 0]], np.float32)], axis=1)
+    case("log_softmax", [("x", x[:0])], [x[:0]], axis=1)
+
+
+for group in (contractions, norms, windows, transformers, recurrences, pictures, others, shares):
     group()
 OUT.parent.mkdir(parents=True, exist_ok=True)
 OUT.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

@@ -64,8 +64,9 @@ const LAW: &[&[&str]] = &[
     &["ops"],
     &["graph"],
     &["report"],
-    &["frontend", "export", "passes", "schedule"],
+    &["frontend", "export", "passes", "schedule", "reference"],
     &["pipeline"],
+    &["isolate"],
     &["cli"],
 ];
 

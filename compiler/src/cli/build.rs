@@ -5,7 +5,7 @@ use super::load;
 use super::output::{self, MessageFormat};
 use super::phases::{self, Phases};
 use super::source::ModelArgs;
-use crate::diag::SourceMap;
+use crate::graph::Graph;
 use anyhow::Result;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -46,18 +46,17 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     if graphs.is_empty() && phases.is_empty() && !whole {
         return Ok(true);
     }
-    let mut sources = SourceMap::default();
-    let Some((file, mut graph)) = load::graph(&args.file, &args.model, format, &mut sources)? else { return Ok(false) };
-    let pipeline = args.model.pipeline();
-    phases.run(&pipeline, &mut graph)?;
+    let Some(loaded) = load::graph(&args.file, &args.model, format)? else { return Ok(false) };
+    let mut graph = Graph::clone(&loaded.graph);
+    phases.run(&loaded.pipeline, &mut graph)?;
     for emit in graphs {
         emit::graph(emit, &graph, &args.file)?;
     }
     if !whole && phases.folder.is_none() {
         return Ok(true);
     }
-    let artifact = crate::lowered(&pipeline, &graph, &sources, file)?;
-    phases.kernels(&pipeline, &artifact)?;
+    let artifact = loaded.lowered(&graph)?;
+    phases.kernels(&loaded.pipeline, &artifact)?;
     if !whole {
         return Ok(true);
     }

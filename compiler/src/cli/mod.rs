@@ -5,18 +5,25 @@
 mod bench;
 mod build;
 mod check;
+mod compare;
 mod completions;
+mod dataset;
 mod emit;
 mod eval;
+mod failure;
 mod fix;
 mod fmt;
+mod inputs;
 mod inspect;
 mod load;
+mod metric;
 mod ops;
 mod output;
 mod passes;
 mod phases;
+mod progress;
 mod run;
+mod runner;
 mod sample;
 mod source;
 
@@ -42,6 +49,8 @@ enum Verb {
     Build(build::Args),
     /// Reports every mistake in model files.
     Check(check::Args),
+    /// Compares machine code with the reference, op by op.
+    Compare(compare::Args),
     /// Prints a completion script for a shell.
     Completions(completions::Args),
     /// Measures a model on data.
@@ -75,6 +84,7 @@ pub fn main() -> ExitCode {
     let result = match cli.verb {
         Verb::Bench(args) => bench::run(&args, cli.message_format),
         Verb::Build(args) => build::run(&args, cli.message_format),
+        Verb::Compare(args) => compare::run(&args, cli.message_format),
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, cli.message_format),
         Verb::Ops(args) => ops::run(&args),

@@ -50,6 +50,13 @@ impl ModelArgs {
     }
 }
 
+impl ModelArgs {
+    /// What `-D` says.
+    pub(super) fn dims(&self) -> &[(String, i64)] {
+        &self.dims
+    }
+}
+
 /// What `--weights` says.
 #[derive(Clone, Debug)]
 enum Weights {

@@ -55,6 +55,14 @@ pub(super) fn source(from: &[usize], position: &[usize]) -> usize {
     super::offset(from, &clipped)
 }
 
+/// The offsets in an operand of shape `from` for every position of a result of shape `to`.
+pub(super) fn sources(from: &[usize], to: &[usize]) -> Vec<usize> {
+    let own = super::numbers::strides(from);
+    let stretched = from.iter().zip(own).map(|(extent, stride)| if *extent == 1 { 0 } else { stride });
+    let steps: Vec<usize> = std::iter::repeat_n(0, to.len() - from.len()).chain(stretched).collect();
+    super::numbers::offsets(to, &steps)
+}
+
 /// Refuses operands of different element types.
 pub(super) fn require_same_dtype(call: &Call, cx: &Infer) -> Result<(), OpError> {
     let first = call.input(0);

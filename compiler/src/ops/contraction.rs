@@ -48,6 +48,33 @@ pub(super) fn product_dtype(call: &Call, left: DType, right: usize) -> Result<DT
     })
 }
 
+/// Where an operand is read: for each result, and from there for each term.
+type Walk = (Vec<usize>, Vec<usize>);
+
+/// The sum for result `r`. Two operands are what nearly every model has, and have a loop of their own.
+fn sum<T: Copy + Default>(
+    walks: &[Walk],
+    data: &[Vec<T>],
+    r: usize,
+    multiply: impl Fn(T, T) -> T,
+    add: impl Fn(T, T) -> T,
+) -> T {
+    let mut total = T::default();
+    if let ([(base_a, steps_a), (base_b, steps_b)], [a, b]) = (walks, data) {
+        let (from_a, from_b) = (base_a[r], base_b[r]);
+        for (i, j) in steps_a.iter().zip(steps_b) {
+            total = add(total, multiply(a[from_a + i], b[from_b + j]));
+        }
+        return total;
+    }
+    for t in 0..walks[0].1.len() {
+        let mut terms = walks.iter().zip(data).map(|((base, step), x)| x[base[r] + step[t]]);
+        let first = terms.next().expect("a contraction has an operand");
+        total = add(total, terms.fold(first, &multiply));
+    }
+    total
+}
+
 impl Contraction {
     fn summed(&self) -> Vec<usize> {
         (0..self.extents.len()).filter(|axis| !self.result.contains(axis)).collect()
@@ -65,7 +92,7 @@ impl Contraction {
         }
         let pick = |axes: &[usize], of: &[usize]| axes.iter().map(|axis| of[*axis]).collect::<Vec<_>>();
         let shape = pick(&self.result, &extents);
-        let walks: Vec<(Vec<usize>, Vec<usize>)> = (self.operands.iter().zip(inputs))
+        let walks: Vec<Walk> = (self.operands.iter().zip(inputs))
             .map(|(axes, x)| {
                 let mut steps = vec![0; extents.len()];
                 axes.iter().zip(strides(x.shape())).for_each(|(axis, s)| axis.iter().for_each(|a| steps[*a] += s));
@@ -73,17 +100,12 @@ impl Contraction {
                 (walk(&self.result), walk(&self.summed()))
             })
             .collect();
-        let terms = walks[0].1.len();
         if dtype.is_float() {
             let data: Vec<Vec<f64>> = inputs.iter().map(|x| x.to_f64_vec()).collect();
-            let term = |r: usize, t: usize| walks.iter().zip(&data).map(move |((base, step), x)| x[base[r] + step[t]]);
-            return from_scalars(dtype, &shape, |r| Scalar::F64((0..terms).map(|t| term(r, t).product::<f64>()).sum()));
+            return from_scalars(dtype, &shape, |r| Scalar::F64(sum(&walks, &data, r, |a, b| a * b, |a, b| a + b)));
         }
         let data: Vec<Vec<i64>> = inputs.iter().map(|x| x.iter().map(Scalar::as_i64).collect()).collect();
-        let term = |r: usize, t: usize| walks.iter().zip(&data).map(move |((base, step), x)| x[base[r] + step[t]]);
-        from_scalars(dtype, &shape, |r| {
-            Scalar::I64((0..terms).map(|t| term(r, t).fold(1, i64::wrapping_mul)).fold(0, i64::wrapping_add))
-        })
+        from_scalars(dtype, &shape, |r| Scalar::I64(sum(&walks, &data, r, i64::wrapping_mul, i64::wrapping_add)))
     }
 
     /// One kernel for one or two operands; more are contracted pairwise from the left.

@@ -2,7 +2,7 @@
 
 use super::check::{bad_argument, positive, require_rank, require_static, require_type};
 use super::contraction::product_dtype;
-use super::numbers::{from_scalars, offsets, result_shape, strides};
+use super::numbers::{from_scalars, result_shape, strides};
 use super::window::{Slide, paddings, per_axis};
 use super::{At, Build, Target, input_as};
 use super::{Blame, Call, Default, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
@@ -173,6 +173,37 @@ impl Conv {
     }
 }
 
+/// What one element of the result reads.
+struct Reads {
+    channels: usize,
+    /// Elements between channels of the input.
+    step: usize,
+    taps: usize,
+}
+
+impl Reads {
+    /// The sum over taps and channels; a tap outside of the input reads 0. `start` is the input's element at the first
+    /// channel and tap, `filter` the output channel.
+    fn sum<T: Copy + std::default::Default>(
+        &self,
+        x: &[T],
+        w: &[T],
+        (start, filter): (usize, usize),
+        places: &[Option<usize>],
+        add: impl Fn(T, T, T) -> T,
+    ) -> T {
+        let mut sum = T::default();
+        for (tap, place) in places.iter().enumerate() {
+            for channel in 0..self.channels {
+                let weight = w[(filter * self.channels + channel) * self.taps + tap];
+                let element = place.map_or(T::default(), |at| x[start + channel * self.step + at]);
+                sum = add(sum, weight, element);
+            }
+        }
+        sum
+    }
+}
+
 impl Op for Conv {
     fn signature(&self) -> &'static Signature {
         self.signature
@@ -213,25 +244,25 @@ impl Op for Conv {
                 Some(sum + at * x_strides[2 + axis])
             })
         };
-        let channels = offsets(&w.shape()[1..2], &[x_strides[1]]);
+        let bias = |to: usize| bias.map_or(Scalar::I64(0), |b| b.get(to));
+        let read = Reads { channels: w.shape()[1], step: x_strides[1], taps };
+        let corner = |to: &[usize]| {
+            let places: Vec<Option<usize>> = inside.iter().map(|tap| place(to, tap)).collect();
+            (places, to[0] * x_strides[0] + to[1] / share.max(1) * read.channels * read.step)
+        };
+        if dtype.is_float() {
+            let (x, w) = (x.to_f64_vec(), w.to_f64_vec());
+            return Ok(vec![from_scalars(dtype, &shape, |i| {
+                let (to, (places, start)) = (&positions[i], corner(&positions[i]));
+                let sum = read.sum(&x, &w, (start, to[1]), &places, |sum, a, b| sum + a * b);
+                Scalar::F64(sum + bias(to[1]).as_f64())
+            })?]);
+        }
+        let [x, w] = [x, w].map(|x| x.iter().map(Scalar::as_i64).collect::<Vec<_>>());
         let value = |i: usize| {
-            let to = &positions[i];
-            let start = to[0] * x_strides[0] + to[1] / share.max(1) * channels.len() * x_strides[1];
-            let (mut float, mut whole) = (0.0, 0i64);
-            for (t, tap) in inside.iter().enumerate() {
-                let at = place(to, tap);
-                for (c, step) in channels.iter().enumerate() {
-                    let a = w.get((to[1] * channels.len() + c) * taps + t);
-                    let b = at.map_or(Scalar::zero(x.dtype()), |at| x.get(start + step + at));
-                    float += a.as_f64() * b.as_f64();
-                    whole = whole.wrapping_add(a.as_i64().wrapping_mul(b.as_i64()));
-                }
-            }
-            let bias = bias.map_or(Scalar::I64(0), |b| b.get(to[1]));
-            match dtype.is_float() {
-                true => Scalar::F64(float + bias.as_f64()),
-                false => Scalar::I64(whole.wrapping_add(bias.as_i64())),
-            }
+            let (to, (places, start)) = (&positions[i], corner(&positions[i]));
+            let sum = read.sum(&x, &w, (start, to[1]), &places, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b)));
+            Scalar::I64(sum.wrapping_add(bias(to[1]).as_i64()))
         };
         Ok(vec![from_scalars(dtype, &shape, value)?])
     }

@@ -1,7 +1,7 @@
 //! Ops that compute each element of their result from one element of each operand: what their tables share.
 //! Invariant: a row says its meaning twice, as a function of numbers and as an expression, and nothing else.
 
-use super::broadcast::{broadcast, place, require_same_dtype, source};
+use super::broadcast::{broadcast, place, require_same_dtype, sources};
 use super::fragments::wrapped;
 use super::{Blame, Build, Call, EvalError, Infer, Lowering, Op, OpError, Signature, Tolerance};
 use crate::types::TensorType;
@@ -109,7 +109,8 @@ impl Takes {
 }
 
 impl<T: Copy> Meaning<T> {
-    fn of(&self, operands: &[T], call: &Call) -> T {
+    /// Of one operand, which then comes twice, or of two.
+    fn of(&self, operands: [T; 2], call: &Call) -> T {
         match self {
             Meaning::One(f) => f(operands[0]),
             Meaning::With(f) => f(operands[0], call),
@@ -148,16 +149,16 @@ impl Op for Elementwise {
 
     fn eval(&self, call: &Call, inputs: &[&Tensor], sizes: &[i64]) -> Result<Vec<Tensor>, EvalError> {
         let shape = super::result_shape(call, 0, sizes)?;
-        let positions: Vec<Vec<usize>> = super::positions(&shape).collect();
         let (from, to) = (inputs[0].dtype(), call.result(0).dtype);
+        let places: Vec<Vec<usize>> = inputs.iter().map(|x| sources(x.shape(), &shape)).collect();
+        let (first, last) = (0, inputs.len() - 1);
+        let operand = |x: usize, i: usize| inputs[x].get(places[x][i]);
         let value = |i: usize| {
-            let operands: Vec<Scalar> = inputs.iter().map(|x| x.get(source(x.shape(), &positions[i]))).collect();
+            let (a, b) = (operand(first, i), operand(last, i));
             if from.is_float() {
-                let floats: Vec<f64> = operands.into_iter().map(Scalar::as_f64).collect();
-                return Scalar::F64(self.floats.of(&floats, call));
+                return Scalar::F64(self.floats.of([a.as_f64(), b.as_f64()], call));
             }
-            let integers: Vec<i64> = operands.into_iter().map(Scalar::as_i64).collect();
-            let value = self.integers.of(&integers, call);
+            let value = self.integers.of([a.as_i64(), b.as_i64()], call);
             if to == DType::Bool { Scalar::Bool(value & 1 == 1) } else { Scalar::I64(value) }
         };
         Ok(vec![super::from_scalars(to, &shape, value)?])

@@ -1,4 +1,4 @@
-//! `softmax`: exponentials that sum to one along an axis.
+//! `softmax`, exponentials that sum to one along an axis, and `log_softmax`, their logarithms.
 
 use super::{At, Target};
 use super::{Call, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature, Tolerance};
@@ -7,23 +7,42 @@ use mlc_codegen::base::Scalar;
 use mlc_codegen::kernel::{Body, FoldKind, Reduce, Unary};
 use mlc_runtime::tensor::Tensor;
 
-/// The op.
-pub(super) static SOFTMAX: Softmax = Softmax;
+/// Shares of a sum of exponentials.
+pub(super) struct Softmax {
+    log: bool,
+    signature: &'static Signature,
+}
 
-/// See `SIGNATURE`.
-pub(super) struct Softmax;
+const PARAMS: &[Param] = &[Param::required("x", Kind::Tensor), Param::required("axis", Kind::Axis)];
 
-static SIGNATURE: Signature = Signature {
-    name: "softmax",
-    params: &[Param::required("x", Kind::Tensor), Param::required("axis", Kind::Axis)],
-    result: "the type of x",
-    doc: "exp(x - max) / sum(exp(x - max)) along `axis`. Floats; computed in f32, or f64 for f64.",
-    example: "let y = softmax(x, axis = -1)",
+/// `softmax`.
+pub(super) static SOFTMAX: Softmax = Softmax {
+    log: false,
+    signature: &Signature {
+        name: "softmax",
+        params: PARAMS,
+        result: "the type of x",
+        doc: "exp(x - max) / sum(exp(x - max)) along `axis`. Floats; computed in f32, or f64 for f64.",
+        example: "let y = softmax(x, axis = -1)",
+    },
+};
+
+/// `log_softmax`.
+pub(super) static LOG_SOFTMAX: Softmax = Softmax {
+    log: true,
+    signature: &Signature {
+        name: "log_softmax",
+        params: PARAMS,
+        result: "the type of x",
+        doc: "x - max - log(sum(exp(x - max))) along `axis`: the logarithm of `softmax`, exact where that is near 0. \
+              Floats; computed in f32, or f64 for f64.",
+        example: "let y = log_softmax(x, axis = -1)",
+    },
 };
 
 impl Op for Softmax {
     fn signature(&self) -> &'static Signature {
-        &SIGNATURE
+        self.signature
     }
 
     fn infer(&self, call: &Call, cx: &mut Infer) -> Result<Vec<TensorType>, OpError> {
@@ -39,7 +58,10 @@ impl Op for Softmax {
             let max = values.iter().copied().fold(f64::NEG_INFINITY, super::nan_max);
             let exps: Vec<f64> = values.iter().map(|v| (v - max).exp()).collect();
             let sum: f64 = exps.iter().sum();
-            row.iter().zip(exps).for_each(|(i, e)| y.set(*i, Scalar::from_f64(x.dtype(), e / sum)));
+            for (j, i) in row.into_iter().enumerate() {
+                let share = if self.log { values[j] - max - sum.ln() } else { exps[j] / sum };
+                y.set(i, Scalar::from_f64(x.dtype(), share));
+            }
         }
         Ok(vec![y])
     }
@@ -53,7 +75,13 @@ impl Op for Softmax {
             let shifted = k.sub(x, max);
             let exp = k.unary(Unary::Exp, shifted);
             let sum = k.cell(1);
-            let y = k.div(exp, sum);
+            let y = match self.log {
+                true => {
+                    let log = k.unary(Unary::Log, sum);
+                    k.sub(shifted, log)
+                }
+                false => k.div(exp, sum),
+            };
             let folds = vec![k.fold(FoldKind::Max, x), k.fold(FoldKind::Sum, exp)];
             let stores = k.store(Target::Result(0), &at, y);
             Body::Reduce(Reduce { over: vec![axes[call.axis("axis")]], folds, stores })

@@ -113,6 +113,7 @@ op_table! {
     Matmul => super::matmul::MATMUL,
     Transpose => super::transpose::TRANSPOSE,
     Softmax => super::softmax::SOFTMAX,
+    LogSoftmax => super::softmax::LOG_SOFTMAX,
     Resize2d => super::resize::RESIZE2D,
     TopK => super::top_k::TOP_K,
     Quantize => super::quantize::QUANTIZE,

@@ -214,7 +214,7 @@ impl<'g> Fuser<'g> {
         let (made, result) = (graph.ty(value), graph.ty(node.outputs[0]));
         let elementwise = traits.point && reads.iter().all(|(_, r)| r.elementwise) && made.dims == result.dims;
         let places = reads.iter().map(|(_, r)| r.places).max().unwrap_or(0);
-        if !elementwise && !(outside.is_empty() && places == 1 && self.is_cheap(scene, maker, value, place)) {
+        if !(elementwise || outside.is_empty() && places == 1 && self.is_cheap(scene, maker, value, place)) {
             return None;
         }
         let results: Vec<ValueId> = outside.iter().map(|(v, _)| *v).chain(reader.results.iter().copied()).collect();

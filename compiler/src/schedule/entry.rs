@@ -184,8 +184,7 @@ impl<'s, 'g> Walk<'s, 'g> {
         let mut ends: Vec<Vec<ValueId>> = vec![vec![]; block.nodes.len() + 1];
         last.iter().for_each(|(value, at)| ends[*at].push(*value));
         for (i, node) in block.nodes.iter().enumerate() {
-            let dies = |value: ValueId| last.get(&value).is_none_or(|at| *at <= i);
-            self.node(*node, block, i, &dies, steps);
+            self.node(*node, (block, i), &last, steps);
             let mut dead = std::mem::take(&mut ends[i]);
             let unused = self.shared.graph.nodes[*node].outputs.iter().filter(|v| !last.contains_key(v));
             dead.extend(unused);
@@ -223,7 +222,8 @@ impl<'s, 'g> Walk<'s, 'g> {
         last
     }
 
-    fn node(&mut self, node: NodeId, block: &Block, at: usize, dies: &dyn Fn(ValueId) -> bool, steps: &mut Vec<Step>) {
+    /// The node at a place of a block; `last` has the last uses in that block.
+    fn node(&mut self, node: NodeId, place: (&Block, usize), last: &HashMap<ValueId, usize>, steps: &mut Vec<Step>) {
         let graph = self.shared.graph;
         let data = &graph.nodes[node];
         match &data.kind {
@@ -236,11 +236,21 @@ impl<'s, 'g> Walk<'s, 'g> {
             }
             NodeKind::Op { .. } => self.unit(node, &[node], data.outputs.clone(), steps),
             NodeKind::Fused { results, .. } if results.is_empty() => {}
-            NodeKind::Fused { body, results, .. } => self.unit(node, &body.nodes, results.clone(), steps),
+            NodeKind::Fused { body, results, .. } => match self.groups.one_kernel(graph, body, results) {
+                Some(members) => {
+                    let others = body.nodes.iter().filter(|inner| !members.contains(inner));
+                    others.for_each(|inner| self.node(*inner, place, last, steps));
+                    self.unit(node, &members, results.clone(), steps);
+                }
+                None => body.nodes.iter().for_each(|inner| self.node(*inner, place, last, steps)),
+            },
             NodeKind::Constant { members, counter } => self.constant(data.outputs[0], members, *counter),
-            NodeKind::Read(state) => self.read(data.outputs[0], *state, block, at, dies, steps),
+            NodeKind::Read(state) => self.read(data.outputs[0], *state, place, last, steps),
             NodeKind::Set { state, starts } => self.set(node, *state, starts, steps),
-            NodeKind::Repeat(repeat) => self.repeat(node, repeat, dies, steps),
+            NodeKind::Repeat(repeat) => {
+                let dies = |value: ValueId| last.get(&value).is_some_and(|at| *at <= place.1);
+                self.repeat(node, repeat, &dies, steps);
+            }
             NodeKind::If { then, otherwise } => self.branch(node, then, otherwise, steps),
         }
     }
@@ -345,14 +355,13 @@ impl<'s, 'g> Walk<'s, 'g> {
         self.buffer(BufferDef { place, storage: data.storage, elements: data.ty.elements() })
     }
 
-    /// The state itself, or a copy of it where it is still read after it has been written.
+    /// The state itself, or a copy of it where it is still used after it has been written.
     fn read(
         &mut self,
         value: ValueId,
         state: StateId,
-        block: &Block,
-        at: usize,
-        dies: &dyn Fn(ValueId) -> bool,
+        (block, at): (&Block, usize),
+        last: &HashMap<ValueId, usize>,
         steps: &mut Vec<Step>,
     ) {
         let graph = self.shared.graph;
@@ -363,9 +372,8 @@ impl<'s, 'g> Walk<'s, 'g> {
             inner.chain([*node]).any(|n| matches!(graph.nodes[n].kind, NodeKind::Set { state: s, .. } if s == state))
         };
         let written = block.nodes[at + 1..].iter().position(writes).map(|i| at + 1 + i);
-        let read_later =
-            |from: usize| block.nodes[from..].iter().any(|n| self.groups.reads(graph, *n).contains(&value));
-        if !dies(value) && written.is_some_and(read_later) {
+        let used = last.get(&value).copied().unwrap_or(at);
+        if written.is_some_and(|written| used >= written) {
             let (argument, lease) = self.room(graph.ty(value));
             self.copy(value, argument.clone(), steps);
             self.homes.insert(value, Home::Memory { argument, storage: Storage::Plain(graph.ty(value).dtype) });
@@ -405,7 +413,7 @@ impl<'s, 'g> Walk<'s, 'g> {
                     unreachable!("outputs have room")
                 };
                 self.copy(*result, argument, &mut inner);
-                self.end(*result, block);
+                self.release_made(*result, block);
             }
             inner
         });

@@ -73,27 +73,24 @@ impl Groups {
 
     /// What a node reads, through views and aliases, down to values that lie somewhere; the values on the way included.
     pub(super) fn reads(&self, graph: &Graph, node: NodeId) -> HashSet<ValueId> {
-        let mut found = self.read_inside(graph, node);
-        self.spread(graph, graph.nodes[node].inputs.clone(), &mut found);
-        found
+        let data = &graph.nodes[node];
+        let inner = data.kind.blocks().into_iter().flat_map(|block| graph.uses_within(block));
+        self.down(graph, data.inputs.iter().copied().chain(data.kind.named()).chain(inner).collect())
     }
 
-    /// What the blocks of a node read, and what they give.
-    pub(super) fn read_inside(&self, graph: &Graph, node: NodeId) -> HashSet<ValueId> {
-        let kind = &graph.nodes[node].kind;
-        let mut waiting = kind.named();
-        waiting.extend(kind.blocks().into_iter().flat_map(|block| graph.uses_within(block)));
-        let mut found = HashSet::new();
-        self.spread(graph, waiting, &mut found);
-        found
+    /// What the nodes of a block read and what it results in, likewise.
+    pub(super) fn reads_within(&self, graph: &Graph, block: &Block, results: &[ValueId]) -> HashSet<ValueId> {
+        self.down(graph, graph.uses_within(block).into_iter().chain(results.iter().copied()).collect())
     }
 
-    fn spread(&self, graph: &Graph, mut waiting: Vec<ValueId>, found: &mut HashSet<ValueId>) {
+    fn down(&self, graph: &Graph, mut waiting: Vec<ValueId>) -> HashSet<ValueId> {
+        let mut seen = HashSet::new();
         while let Some(value) = waiting.pop() {
-            if found.insert(value) {
+            if seen.insert(value) {
                 waiting.extend(self.behind(graph, value));
             }
         }
+        seen
     }
 
     /// What a value without memory of its own is made of.

@@ -9,6 +9,7 @@ mod constants;
 mod elements;
 mod entry;
 mod explain;
+mod fused;
 mod groups;
 mod homes;
 mod kernels;

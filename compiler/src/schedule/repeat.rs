@@ -30,8 +30,8 @@ impl Walk<'_, '_> {
     ) {
         let graph = self.shared.graph;
         let data = &graph.nodes[node];
-        let read = self.groups.read_inside(graph, node);
-        let free = |value: ValueId| dies(value) && !read.contains(&value);
+        let inside = self.groups.reads_within(graph, &repeat.body, &repeat.results);
+        let free = |value: ValueId| dies(value) && !inside.contains(&value);
         let mut pairs = Vec::new();
         for (initial, param) in data.inputs.iter().zip(&repeat.params) {
             let first = self.starting_room(*initial, *param, &data.inputs, &free, steps);
@@ -52,7 +52,7 @@ impl Walk<'_, '_> {
         for (result, next) in copies {
             self.copy(result, next, &mut body);
         }
-        repeat.results.iter().for_each(|result| self.end(*result, &repeat.body));
+        repeat.results.iter().for_each(|result| self.release_made(*result, &repeat.body));
         steps.push(Step::Loop { counter: repeat.counter, trips: repeat.trips.clone(), condition: None, body });
         for (output, [first, second]) in data.outputs.iter().zip(pairs) {
             let (last, other) = if trips % 2 == 0 { (first, second) } else { (second, first) };
@@ -140,7 +140,7 @@ impl Walk<'_, '_> {
             self.copy(result, to, body);
             match lease {
                 Some(lease) => self.arena.give(lease.region),
-                None => self.end(result, &repeat.body),
+                None => self.release_made(result, &repeat.body),
             }
         }
     }
@@ -151,7 +151,7 @@ impl Walk<'_, '_> {
         let place = into.unwrap_or_else(|| self.room(self.shared.graph.ty(*flag)).0);
         self.block(block, &[*flag], steps);
         self.copy(*flag, place.clone(), steps);
-        self.end(*flag, block);
+        self.release_made(*flag, block);
         Some(place)
     }
 }

@@ -103,23 +103,25 @@ impl Walk<'_, '_> {
         self.call(kernel, arguments, steps);
     }
 
-    /// The block that gives a value has ended; what it was given from around lives on.
-    pub(super) fn end(&mut self, value: ValueId, block: &Block) {
-        let graph = self.shared.graph;
-        let Some(node) = self.groups.defined_by.get(&value).copied() else { return };
-        let here = block.nodes.iter().any(|n| match &graph.nodes[*n].kind {
-            NodeKind::Fused { body, .. } => body.nodes.contains(&node),
-            _ => *n == node,
-        });
-        if here {
-            self.release(value);
-        }
-    }
-
     /// The value is dead: its region may be taken again.
     pub(super) fn release(&mut self, value: ValueId) {
         if let Some(lease) = self.leases.remove(&value) {
             self.arena.give(lease.region);
+        }
+    }
+
+    /// The result of a block has been copied. One that the block only passes on belongs to whoever made it.
+    pub(super) fn release_made(&mut self, value: ValueId, block: &Block) {
+        let graph = self.shared.graph;
+        let makes = |node: &NodeId| {
+            let inner = match &graph.nodes[*node].kind {
+                NodeKind::Fused { body, .. } => body.nodes.as_slice(),
+                _ => &[],
+            };
+            inner.iter().chain([node]).any(|n| graph.nodes[*n].outputs.contains(&value))
+        };
+        if block.nodes.iter().any(makes) {
+            self.release(value);
         }
     }
 }

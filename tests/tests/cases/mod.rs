@@ -1,6 +1,7 @@
 //! Uses of ops that conformance runs: ones, primes, empty tensors, broadcasts, and every element type that an op takes.
 
 pub(crate) mod elementwise;
+pub(crate) mod forms;
 pub(crate) mod indices;
 pub(crate) mod made;
 pub(crate) mod reductions;

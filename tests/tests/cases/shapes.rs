@@ -8,7 +8,8 @@ use mlc_codegen::base::{DType, Dim};
 pub(crate) fn cases(op: OpKind) -> Option<Vec<Case>> {
     if op == OpKind::Scalar {
         let number = |value: i64, dtype| Case::new(op, &[Attr::Dim(Dim::from(value)), Attr::DType(dtype)], &[]);
-        return Some([DType::I64, DType::F32, DType::I32].map(|dtype| number(-7, dtype)).into());
+        let each = [DType::I64, DType::F32, DType::I32].into_iter();
+        return Some(each.flat_map(|dtype| [number(-7, dtype), number(7, dtype)]).collect());
     }
     let uses = uses(op)?;
     let dtypes = [FLOATS, INTEGERS, BOOL].concat();

@@ -1,0 +1,151 @@
+//! A data set: arrays of one file, samples along axis 0.
+
+use super::failure::Failure;
+use super::inputs::{Inputs, show};
+use super::runner::Interface;
+use anyhow::Result;
+use mlc_codegen::base::SlotDef;
+use mlc_codegen::kernel::Port;
+use mlc_runtime::npz::read_npz;
+use mlc_runtime::tensor::Tensor;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+/// How many samples a call takes where the model sets no bound.
+const UNBOUNDED: usize = 64;
+
+/// The arrays of a file.
+pub(super) struct DataSet {
+    path: PathBuf,
+    arrays: Vec<(String, Tensor)>,
+}
+
+/// How samples go into calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Batches {
+    /// All.
+    pub(super) samples: usize,
+    /// In a call; the last may have fewer.
+    pub(super) size: usize,
+}
+
+impl Batches {
+    /// The samples of each call.
+    pub(super) fn ranges(self) -> impl ExactSizeIterator<Item = Range<usize>> {
+        let count = self.samples.div_ceil(self.size.max(1));
+        (0..count).map(move |i| i * self.size..((i + 1) * self.size).min(self.samples))
+    }
+}
+
+impl DataSet {
+    /// Reads an npz or safetensors file.
+    pub(super) fn open(path: &Path) -> Result<DataSet> {
+        Ok(DataSet { path: path.into(), arrays: read_npz(path)? })
+    }
+
+    /// The array of a key.
+    pub(super) fn get(&self, key: &str) -> Result<&Tensor, Failure> {
+        let found = self.arrays.iter().find(|(name, _)| name == key);
+        found.map(|(_, tensor)| tensor).ok_or_else(|| {
+            let names: Vec<String> = self.arrays.iter().map(|(name, x)| format!("`{name}` {}", sketch(x))).collect();
+            Failure::new("MDL0705", format!("`{}` has no `{key}`; it has {}", self.path.display(), names.join(", ")))
+        })
+    }
+
+    /// An array of numbers, one or a row for each sample.
+    pub(super) fn target(&self, key: &str, shape: &[usize], integers: bool) -> Result<&Tensor, Failure> {
+        let found = self.get(key)?;
+        if found.shape() == shape && found.dtype().is_integer() == integers {
+            return Ok(found);
+        }
+        let what = if integers { "integers" } else { "floats" };
+        Err(Failure::new("MDL0705", format!("`{key}` must be {what} of shape {shape:?}, found {}", sketch(found))))
+    }
+
+    /// How the samples of an entry's inputs are cut; the keys are the inputs' names and `suffix`.
+    pub(super) fn batches(&self, interface: &Interface, suffix: &str) -> Result<Batches, Failure> {
+        let mut batches: Option<(Batches, &str)> = None;
+        for port in &interface.inputs {
+            let data = self.get(&format!("{}{suffix}", port.name))?;
+            let wanted = || show(port, interface);
+            let size = match data.shape().len().checked_sub(port.dims.len()) {
+                Some(0) if !port.dims.is_empty() => per_call(port, interface),
+                Some(1) => 1,
+                _ => {
+                    let message =
+                        format!("`{}{suffix}` is {}, and the entry takes {}", port.name, sketch(data), wanted());
+                    return Err(Failure::new("MDL0705", message));
+                }
+            };
+            let samples = data.shape()[0];
+            if let Some((before, other)) = batches
+                && before.samples != samples
+            {
+                let message = format!("`{other}` has {} samples, `{}` has {samples}", before.samples, port.name);
+                return Err(Failure::new("MDL0705", message));
+            }
+            let size = batches.map_or(size, |(before, _)| before.size.min(size));
+            batches = Some((Batches { samples, size }, &port.name));
+        }
+        let none = || Failure::new("MDL0705", format!("`{}` takes no tensor to measure it on", interface.entry));
+        batches.map(|(batches, _)| batches).ok_or_else(none)
+    }
+
+    /// The inputs of a call on some samples.
+    pub(super) fn inputs(&self, interface: &Interface, suffix: &str, range: Range<usize>) -> Result<Inputs> {
+        let mut inputs = Inputs::default();
+        for port in &interface.inputs {
+            let data = rows(self.get(&format!("{}{suffix}", port.name))?, range.clone())?;
+            let data = match data.shape().len() > port.dims.len() {
+                true => {
+                    let shape = data.shape()[1..].to_vec();
+                    data.reshape(shape)?
+                }
+                false => data,
+            };
+            inputs.tensors.push((port.name.clone(), data));
+        }
+        for (name, _) in &interface.sizes {
+            let value = self.get(name)?;
+            if value.len() != 1 || !value.dtype().is_integer() {
+                let message = format!("`{name}` is a size, one integer for all samples; found {}", sketch(value));
+                return Err(Failure::new("MDL0705", message).into());
+            }
+            inputs.sizes.push((name.clone(), value.get(0).as_i64()));
+        }
+        Ok(inputs)
+    }
+}
+
+/// The samples that a call takes: the bound of the first axis.
+fn per_call(port: &Port, interface: &Interface) -> usize {
+    let bound = match port.dims[0].as_constant() {
+        Some(fixed) => Some(fixed),
+        None => port.dims[0].as_slot().and_then(|slot| match interface.slots.def(slot) {
+            SlotDef::Given { hi, .. } if *hi != i64::MAX => Some(*hi),
+            _ => None,
+        }),
+    };
+    bound.and_then(|bound| usize::try_from(bound).ok()).unwrap_or(UNBOUNDED).max(1)
+}
+
+/// Positions `range` of axis 0.
+pub(super) fn rows(tensor: &Tensor, range: Range<usize>) -> Result<Tensor> {
+    let inner: usize = tensor.shape()[1..].iter().product();
+    let shape = [&[range.len()], &tensor.shape()[1..]].concat();
+    let bits = inner * tensor.dtype().bits() as usize;
+    if bits.is_multiple_of(8) {
+        let bytes = &tensor.bytes()[range.start * bits / 8..range.end * bits / 8];
+        return Ok(Tensor::new(tensor.dtype(), shape, bytes)?);
+    }
+    Ok(Tensor::from_fn(tensor.dtype(), shape, |i| tensor.get(range.start * inner + i))?)
+}
+
+/// `f32[256, 784]`.
+pub(super) fn sketch(tensor: &Tensor) -> String {
+    if tensor.shape().is_empty() {
+        return tensor.dtype().to_string();
+    }
+    let dims: Vec<String> = tensor.shape().iter().map(usize::to_string).collect();
+    format!("{}[{}]", tensor.dtype(), dims.join(", "))
+}
