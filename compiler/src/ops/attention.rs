@@ -28,7 +28,7 @@ static SIGNATURE: Signature = Signature {
     result: "[b, h, s, e]",
     doc: "softmax(q · kᵀ * scale + mask) · v with q [b, h, s, d], k [b, g, t, d], v [b, g, t, e], where g divides h: each \
           key head serves h / g query heads. `scale` is 1 / sqrt(d) where it is not given. `mask` broadcasts to \
-          [b, h, s, t]; a bool is true where a key may be seen, a float is added. A query that sees nothing weighs every value by 0. \
+          [b, h, s, t]; a bool is true where a key may be seen, a float is added. A query that sees nothing gives 0. \
           k and v may be narrower floats than q, such as an f16 cache.",
     example: "let y = attention(q, k, v, mask = causal_mask(queries = 8, keys = 8))",
 };
@@ -209,12 +209,13 @@ impl Op for Attention {
             };
             let scores: Vec<f64> = (0..t).map(score).collect();
             let max = scores.iter().copied().fold(f64::NEG_INFINITY, super::nan_max);
-            let blind = max == f64::NEG_INFINITY;
+            if max == f64::NEG_INFINITY {
+                continue;
+            }
             let sum: f64 = scores.iter().map(|s| (s - max).exp()).sum();
             let out = super::offset(&shape[..3], &row) * e;
             for (j, s) in scores.iter().enumerate() {
-                let weight = if blind { 0.0 } else { (s - max).exp() / sum };
-                (0..e).for_each(|i| y[out + i] += weight * values[(shared * t + j) * e + i]);
+                (0..e).for_each(|i| y[out + i] += (s - max).exp() / sum * values[(shared * t + j) * e + i]);
             }
         }
         Ok(vec![from_floats(call.result(0).dtype, &shape, &y)?])

@@ -10,8 +10,8 @@ use crate::ops::{Traits, traits_of};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 pub(super) const DOC: &str = "\
-Joins elementwise chains, what feeds a reduction, and what follows a contraction, a reduction or attention into one \
-kernel each. `mlc explain` shows the groups, and why they are not larger.";
+Joins neighbours into one kernel. A group is an elementwise chain, what feeds a reduction, or what follows a contraction, \
+a reduction or attention; it gives values of one shape.";
 
 /// A group has no more members, so that its kernel compiles fast and keeps its values in registers.
 const MEMBERS: usize = 32;
