@@ -1,9 +1,10 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` → the pipeline → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `schedule` → the pipeline → `compile` → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod compile;
 pub mod diag;
 pub mod frontend;
 pub mod graph;
@@ -13,4 +14,5 @@ pub mod report;
 pub mod schedule;
 pub mod types;
 
+pub use compile::{CompileError, compile};
 pub use pipeline::{BuildError, artifact};
