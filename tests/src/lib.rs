@@ -3,4 +3,6 @@
 //! Invariant: knows mlc from outside, by its program and its libraries' public items.
 
 pub mod answers;
+pub mod book;
 pub mod golden;
+mod lines;
