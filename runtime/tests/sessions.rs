@@ -353,10 +353,8 @@ fn damaged_plans_are_refused() {
         let error = load(plan, three(), 1).expect_err("refused at load");
         assert_eq!(error.code(), "MDL0709", "{i}: {error}");
     }
-    let spoil: [fn(&mut Plan); 2] = [
-        |plan| plan.kernels[0].axes[0].extent = slot(N) + 1,
-        |plan| plan.entries[0].buffers[2] = arena(0, slot(N)),
-    ];
+    let spoil: [fn(&mut Plan); 2] =
+        [|plan| plan.kernels[0].axes[0].extent = slot(N) + 1, |plan| plan.entries[0].buffers[2] = arena(0, slot(N))];
     for (i, spoil) in spoil.into_iter().enumerate() {
         let mut plan = scale();
         spoil(&mut plan);

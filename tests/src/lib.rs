@@ -6,3 +6,9 @@ pub mod answers;
 pub mod book;
 pub mod golden;
 mod lines;
+
+/// The book's programs.
+#[cfg(doctest)]
+#[allow(rustdoc::invalid_codeblock_attributes)]
+#[doc = include_str!("../../docs/src/tutorial.md")]
+struct Tutorial;

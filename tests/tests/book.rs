@@ -17,7 +17,7 @@ fn main() {
     trials.push(Trial::test("the ops chapter is what mlc prints", move || {
         printed(&at, &["ops", "--markdown"], "docs/src/ops.md")
     }));
-    trials.push(Trial::test("the summary names every page", || summary()));
+    trials.push(Trial::test("the summary names every page", summary));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
