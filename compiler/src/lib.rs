@@ -1,10 +1,11 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
 //! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `passes` | `schedule` |
-//! `reference` → the pipeline → `isolate` → `cli`.
+//! `reference` → the pipeline → `compile` | `isolate` → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
+mod compile;
 pub mod diag;
 pub mod export;
 pub mod frontend;
@@ -18,4 +19,5 @@ pub mod report;
 pub mod schedule;
 pub mod types;
 
+pub use compile::{CompileError, compile};
 pub use pipeline::{BuildError, PIPELINE, Pipeline, artifact, artifact_by, lowered, place};

@@ -122,11 +122,13 @@ impl Golden {
     }
 }
 
-/// The `mlc` program of this tree, built first: cargo builds a program for the tests of its own package only.
+/// The `mlc` program of this tree, built first: cargo builds a program for the tests of its own package only. It is built
+/// as a member of the workspace, so that what it stands on has the features it has in `cargo test --workspace` and is not
+/// compiled twice.
 pub fn program() -> Result<PathBuf> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let built = Command::new(cargo)
-        .args(["build", "--quiet", "--package", "mlc", "--bin", "mlc"])
+        .args(["build", "--quiet", "--workspace", "--bin", "mlc"])
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .status()
         .context("cargo builds mlc")?;

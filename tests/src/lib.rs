@@ -3,5 +3,13 @@
 //! Invariant: knows mlc from outside, by its program and its libraries' public items.
 
 pub mod answers;
+pub mod book;
 pub mod golden;
+mod lines;
 pub mod schema;
+
+/// The book's programs.
+#[cfg(doctest)]
+#[allow(rustdoc::invalid_codeblock_attributes)]
+#[doc = include_str!("../../docs/src/tutorial.md")]
+struct Tutorial;

@@ -66,7 +66,7 @@ const LAW: &[&[&str]] = &[
     &["report"],
     &["frontend", "export", "passes", "schedule", "reference"],
     &["pipeline"],
-    &["isolate"],
+    &["compile", "isolate"],
     &["cli"],
 ];
 

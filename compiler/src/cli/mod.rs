@@ -13,10 +13,12 @@ mod eval;
 mod failure;
 mod fix;
 mod fmt;
+mod host;
 mod inputs;
 mod inspect;
 mod load;
 mod metric;
+mod new;
 mod ops;
 mod output;
 mod passes;
@@ -26,19 +28,28 @@ mod run;
 mod runner;
 mod sample;
 mod source;
+mod targets;
+mod version;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
 /// A compiler for neural networks.
 #[derive(Debug, Parser)]
-#[command(name = "mlc", version, arg_required_else_help = true)]
+#[command(name = "mlc", arg_required_else_help = true)]
 struct Cli {
     /// How diagnostics are shown.
     #[arg(long, global = true, value_enum, default_value_t = output::MessageFormat::Human)]
     message_format: output::MessageFormat,
+    /// Prints the version.
+    #[arg(short = 'V', long)]
+    version: bool,
+    /// With --version: also what this program was made for and what the machine offers.
+    #[arg(long, requires = "version")]
+    verbose: bool,
     #[command(subcommand)]
-    verb: Verb,
+    verb: Option<Verb>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -61,12 +72,16 @@ enum Verb {
     Fmt(fmt::Args),
     /// Lists the tensors of a weight file from its headers.
     Inspect(inspect::Args),
+    /// Makes a folder with a small model that checks and runs.
+    New(new::Args),
     /// Lists the operators.
     Ops(ops::Args),
     /// Lists the passes.
     Passes(passes::Args),
     /// Runs a model once.
     Run(run::Args),
+    /// Says what code can be made for, and what runs here.
+    Targets(targets::Args),
 }
 
 /// An error and its causes, but for those that an error before them quotes.
@@ -81,12 +96,20 @@ fn causes(error: &anyhow::Error) -> String {
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let result = match cli.verb {
+    let Some(verb) = cli.verb else {
+        if cli.version {
+            version::print(cli.verbose);
+            return ExitCode::SUCCESS;
+        }
+        Cli::command().error(ErrorKind::MissingSubcommand, "a command is missing; `mlc --help` lists them").exit();
+    };
+    let result = match verb {
         Verb::Bench(args) => bench::run(&args, cli.message_format),
         Verb::Build(args) => build::run(&args, cli.message_format),
         Verb::Compare(args) => compare::run(&args, cli.message_format),
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, cli.message_format),
+        Verb::New(args) => new::run(&args),
         Verb::Ops(args) => ops::run(&args),
         Verb::Passes(args) => passes::run(&args),
         Verb::Run(args) => run::run(&args, cli.message_format),
@@ -94,6 +117,7 @@ pub fn main() -> ExitCode {
         Verb::Fix(args) => fix::run(&args, cli.message_format),
         Verb::Fmt(args) => fmt::run(&args, cli.message_format),
         Verb::Inspect(args) => inspect::run(&args),
+        Verb::Targets(args) => targets::run(&args),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
