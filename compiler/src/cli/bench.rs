@@ -1,13 +1,15 @@
 //! `mlc bench`: how fast a model starts and runs.
 //!
-//! Invariant: phases are timed apart, steady calls reuse one session and its outputs, and inputs are drawn, not zeros.
+//! Invariant: phases are timed apart, steady calls reuse one session and its outputs, and inputs that nobody gives are drawn, not zeros.
 
+use super::inputs::{self, Given};
 use super::load;
 use super::output::{self, MessageFormat};
-use super::sample;
+use super::runner::Runner;
 use super::source::ModelArgs;
 use anyhow::{Context, Result, bail, ensure};
-use mlc_runtime::session::{Cpu, Model, Options, Profile, Session};
+use mlc_codegen::base::SlotDef;
+use mlc_runtime::session::{Cpu, Model, Options, Profile, Session, list};
 use mlc_runtime::tensor::Tensor;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -23,6 +25,9 @@ pub(super) struct Args {
     /// Threads, one measurement for each number; 0 means one for each core.
     #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "0")]
     threads: Vec<usize>,
+    /// An input, as `mlc run` takes it; those left out are drawn.
+    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = inputs::given)]
+    inputs: Vec<Given>,
     /// A dim or size of the calls; those left out take their least value. May be repeated.
     #[arg(long, value_name = "DIM=VALUE", value_parser = super::source::dim)]
     at: Vec<(String, i64)>,
@@ -89,7 +94,19 @@ fn process_start() -> Result<Duration> {
 }
 
 fn measure(model: &Model, args: &Args, load: Duration, jit: Duration) -> Result<Measured> {
-    let drawn = sample::inputs(model, args.entry.as_deref(), &args.at)?;
+    let interface = Runner::cpu(model.clone()).interface(args.entry.as_deref())?;
+    let known: Vec<&str> = interface
+        .slots
+        .iter()
+        .filter_map(|(_, def)| match def {
+            SlotDef::Given { name, .. } => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    if let Some((name, _)) = args.at.iter().find(|(name, _)| !known.contains(&name.as_str())) {
+        bail!("the model has no dim or size `{name}`; it has {}", list(known.into_iter()));
+    }
+    let drawn = inputs::resolve(&args.inputs, &interface, &args.at, &args.file, Some(0))?;
     let inputs: Vec<(&str, &Tensor)> = drawn.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
     let sizes: Vec<(&str, i64)> = drawn.sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect();
     let mut session = model.session();

@@ -1,7 +1,7 @@
 //! A data set: arrays of one file, samples along axis 0.
 
 use super::failure::Failure;
-use super::inputs::{Inputs, show};
+use super::inputs::Inputs;
 use super::runner::Interface;
 use anyhow::Result;
 use mlc_codegen::base::SlotDef;
@@ -67,7 +67,7 @@ impl DataSet {
         let mut batches: Option<(Batches, &str)> = None;
         for port in &interface.inputs {
             let data = self.get(&format!("{}{suffix}", port.name))?;
-            let wanted = || show(port, interface);
+            let wanted = || port.show(&interface.slots);
             let size = match data.shape().len().checked_sub(port.dims.len()) {
                 Some(0) if !port.dims.is_empty() => per_call(port, interface),
                 Some(1) => 1,

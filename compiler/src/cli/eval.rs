@@ -2,7 +2,7 @@
 
 use super::dataset::{Batches, DataSet, rows, sketch};
 use super::failure::Failure;
-use super::inputs::{Inputs, show};
+use super::inputs::Inputs;
 use super::load::{self, RunArgs};
 use super::metric::{Metric, Tally};
 use super::output::{self, MessageFormat};
@@ -206,11 +206,13 @@ fn schema(interface: &Interface, metric: Metric) -> Value {
     let mut keys = Map::new();
     let sides: &[&str] = if metric == Metric::Spearman { &[".a", ".b"] } else { &[""] };
     for port in &interface.inputs {
-        sides.iter().for_each(|side| drop(keys.insert(format!("{}{side}", port.name), json!(show(port, interface)))));
+        sides
+            .iter()
+            .for_each(|side| drop(keys.insert(format!("{}{side}", port.name), json!(port.show(&interface.slots)))));
     }
     let sizes = interface.sizes.iter().filter(|_| metric != Metric::Perplexity);
     sizes.for_each(|(name, _)| drop(keys.insert(name.clone(), json!("i64"))));
-    let output = interface.outputs.first().map_or_else(|| "none".into(), |port| show(port, interface));
+    let output = interface.outputs.first().map_or_else(|| "none".into(), |port| port.show(&interface.slots));
     let target = match metric {
         Metric::Top1 | Metric::Top5 => Some(("labels", json!("i64[n]"))),
         Metric::Mse | Metric::Cosine => Some(("target", json!(output))),

@@ -54,7 +54,7 @@ pub(super) fn resolve(
     for (name, slot) in sizes {
         let value = match find(name) {
             Some(text) => size(name, text)?,
-            None => block.least(slot.0 as usize, 0),
+            None => block.known[slot.0 as usize].unwrap_or_else(|| block.least(slot.0 as usize, 0)),
         };
         block.set(slot.0 as usize, value);
         resolved.sizes.push((name.clone(), value));
@@ -165,8 +165,7 @@ impl<'i> Block<'i> {
 
 /// What an entry takes, and a line that gives it.
 fn takes(interface: &Interface, file: &Path) -> String {
-    let show = |port: &Port| show(port, interface);
-    let inputs = interface.inputs.iter().map(|port| format!("  {}: {}\n", port.name, show(port)));
+    let inputs = interface.inputs.iter().map(|port| format!("  {}: {}\n", port.name, port.show(&interface.slots)));
     let sizes = interface.sizes.iter().map(|(name, _)| format!("  {name}: size\n"));
     let all: String = inputs.chain(sizes).collect();
     let files = interface.inputs.iter().map(|port| match port.dims.is_empty() {
@@ -176,12 +175,6 @@ fn takes(interface: &Interface, file: &Path) -> String {
     let numbers = interface.sizes.iter().map(|(name, _)| format!(" -i {name}=1"));
     let example: String = files.chain(numbers).collect();
     format!("`{}` takes\n{all}such as: mlc run {}{example}", interface.entry, file.display())
-}
-
-/// `f32[batch, 784]`.
-pub(super) fn show(port: &Port, interface: &Interface) -> String {
-    let dims: Vec<String> = port.dims.iter().map(|dim| interface.slots.show(dim)).collect();
-    if dims.is_empty() { port.dtype.to_string() } else { format!("{}[{}]", port.dtype, dims.join(", ")) }
 }
 
 fn size(name: &str, text: &str) -> Result<i64, Failure> {
@@ -199,7 +192,7 @@ fn read(port: &Port, interface: &Interface, text: &str) -> Result<Tensor> {
     if port.dims.is_empty() {
         return Ok(Tensor::scalar(port.dtype, number(port, port.dtype, text)?));
     }
-    let (name, wanted) = (&port.name, show(port, interface));
+    let (name, wanted) = (&port.name, port.show(&interface.slots));
     let extent = |dim: &Dim| dim.as_constant().unwrap_or(1).to_string();
     let shape = port.dims.iter().map(extent).collect::<Vec<_>>().join(",");
     let ways =

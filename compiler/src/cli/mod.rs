@@ -26,7 +26,6 @@ mod phases;
 mod progress;
 mod run;
 mod runner;
-mod sample;
 mod source;
 mod targets;
 mod version;

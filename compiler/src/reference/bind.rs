@@ -5,6 +5,7 @@
 use super::Refusal;
 use crate::graph::{Entry, Graph, Input};
 use mlc_codegen::base::{Dim, Slot, SlotDef};
+use mlc_runtime::session::list;
 use mlc_runtime::tensor::Tensor;
 
 /// No size is negative.
@@ -38,16 +39,6 @@ pub(super) fn bind<'t>(
     }
     bind.guards(&block)?;
     Ok((tensors, block))
-}
-
-/// `` `a`, `b` and `c` ``.
-pub(super) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-    match &names[..] {
-        [] => "none".into(),
-        [one] => one.clone(),
-        [rest @ .., last] => format!("{} and {last}", rest.join(", ")),
-    }
 }
 
 struct Bind<'b> {

@@ -1,12 +1,13 @@
 //! A graph that can be called: its constants, read once, and its states.
 
-use super::bind::{bind, list};
+use super::bind::bind;
 use super::walk::{Values, Walk};
 use super::{Refusal, drops::drops};
 use crate::graph::{ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, StateId, ValueId};
 use crate::types::TensorType;
 use cranelift_entity::SecondaryMap;
 use mlc_codegen::base::Storage;
+use mlc_runtime::session::list;
 use mlc_runtime::tensor::Tensor;
 use std::sync::Arc;
 

@@ -3,7 +3,7 @@
 //! A dim of an input that is one given slot binds it; every other dim is compared once all slots are known.
 
 use super::RunError;
-use super::error::{list, show};
+use super::error::list;
 use crate::artifact::{Artifact, Meta};
 use crate::tensor::Tensor;
 use mlc_codegen::base::{Dim, Slot, SlotDef, Slots};
@@ -64,7 +64,7 @@ impl Bind<'_> {
         for port in ports {
             let place = inputs.iter().position(|(name, _)| *name == port.name);
             order.push(place.ok_or_else(|| {
-                let takes = show(port, self.slots);
+                let takes = port.show(self.slots);
                 let message = format!("input `{}` is missing; `{entry}` takes {takes}", port.name);
                 RunError::new("MDL0701", message).at(self.meta, port.source)
             })?);
@@ -135,7 +135,7 @@ impl Bind<'_> {
     }
 
     fn misfit(&self, port: &Port, tensor: &Tensor) -> RunError {
-        let (shape, takes, entry) = (tensor.shape(), show(port, self.slots), &self.entry.name);
+        let (shape, takes, entry) = (tensor.shape(), port.show(self.slots), &self.entry.name);
         let given = match tensor.dtype() == port.dtype {
             true => format!("has shape {shape:?}"),
             false => format!("is {} of shape {shape:?}", tensor.dtype()),

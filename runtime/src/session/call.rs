@@ -121,7 +121,7 @@ impl Session {
                 output.shape().len() == port.dims.len() && output.shape().iter().all(|d| dims.next() == Some(Some(*d)));
             if !same || output.dtype() != port.dtype {
                 let (dtype, shape, name) = (output.dtype(), output.shape(), &port.name);
-                let gives = super::error::show(port, &artifact.plan.slots);
+                let gives = port.show(&artifact.plan.slots);
                 let message = format!("output `{name}` cannot go into {dtype} of shape {shape:?}; it is {gives}");
                 return Err(RunError::new("MDL0701", message).at(&artifact.meta, port.source));
             }

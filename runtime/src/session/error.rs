@@ -1,8 +1,6 @@
 //! Why a call is refused.
 
 use crate::artifact::{Meta, Source};
-use mlc_codegen::base::Slots;
-use mlc_codegen::kernel::Port;
 use std::fmt;
 
 /// A refusal, with its code and the place in the source. It prints as one line.
@@ -40,14 +38,8 @@ impl fmt::Display for RunError {
 
 impl std::error::Error for RunError {}
 
-/// A port as the source writes it: `f32[batch, 784]`.
-pub(super) fn show(port: &Port, slots: &Slots) -> String {
-    let dims: Vec<String> = port.dims.iter().map(|dim| slots.show(dim)).collect();
-    if dims.is_empty() { port.dtype.to_string() } else { format!("{}[{}]", port.dtype, dims.join(", ")) }
-}
-
-/// `a`, `b` and `c`.
-pub(super) fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
+/// Names as a sentence has them: `a`, `b` and `c`.
+pub fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
     let names: Vec<String> = names.map(|name| format!("`{name}`")).collect();
     match &names[..] {
         [] => "none".into(),

@@ -11,5 +11,5 @@ mod model;
 
 pub use crate::jit::{Cpu, JitError, KernelTime, Profile};
 pub use call::Session;
-pub use error::RunError;
+pub use error::{RunError, list};
 pub use model::{Model, Options};

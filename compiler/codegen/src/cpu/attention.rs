@@ -251,26 +251,16 @@ fn fold(
     let mut total = d.single().constant(Scalar::F32(start)).scalar();
     for lanes in along.map(Some).into_iter().chain([None]) {
         let count = lanes.map_or(1, |lanes| lanes.count);
-        let first = d.vector(count).constant(Scalar::F32(start));
-        let kind = d.vector(count).part_type(DType::F32);
-        let variables: Vec<_> = first
-            .all()
-            .iter()
-            .map(|part| {
-                let variable = d.b.declare_var(kind);
-                d.b.def_var(variable, *part);
-                variable
-            })
-            .collect();
+        let variables = d.new_variables(count, Scalar::F32(start));
         d.enter_lanes(lanes, false);
         rest = d.each(rest, to, count as i64, &mut |d, i| {
             let value = each(d, i);
-            let old = Parts::new(variables.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+            let old = d.read_variables(&variables);
             let sum = combine(&mut d.vector(count), old, value);
-            variables.iter().zip(sum.all()).for_each(|(v, part)| d.b.def_var(*v, *part));
+            d.set_variables(&variables, &sum);
         });
         d.enter_lanes(None, false);
-        let all = Parts::new(variables.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+        let all = d.read_variables(&variables);
         let one = match count {
             1 => all.scalar(),
             _ => lanes::across(&mut d.vector(count), DType::F32, all, &mut |e, a, b| combine(e, a, b)),
@@ -292,16 +282,7 @@ fn sum_values(
 ) -> Value {
     let kind = if count == 1 { F32 } else { F32X4 };
     d.each(first, width, count as i64, &mut |d, column| {
-        let zero = d.vector(count).constant(Scalar::F32(0.0));
-        let sums: Vec<_> = zero
-            .all()
-            .iter()
-            .map(|part| {
-                let variable = d.b.declare_var(kind);
-                d.b.def_var(variable, *part);
-                variable
-            })
-            .collect();
+        let sums = d.new_variables(count, Scalar::F32(0.0));
         let skipped = d.times(column, 4);
         d.each(from, to, 1, &mut |d, n| {
             let weight = at_number(d, f.scores, n);
@@ -317,7 +298,7 @@ fn sum_values(
                 d.b.def_var(*variable, new.scalar());
             }
         });
-        let sums = Parts::new(sums.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+        let sums = d.read_variables(&sums);
         let mut e = d.vector(count);
         let (divisor, zero) = (e.splat(DType::F32, sum), e.constant(Scalar::F32(0.0)));
         let quotient = e.binary(Binary::Div, DType::F32, sums, divisor);

@@ -4,7 +4,6 @@
 //! loop of a fold, whose lanes are combined at its end, or of stores. What remains past the last whole row of lanes runs
 //! point by point. Neither depends on the number of parts.
 
-use super::arithmetic::Arithmetic;
 use super::clif::{Clif, Parts};
 use super::driver::Driver;
 use super::{expr, lanes};
@@ -90,14 +89,7 @@ pub(super) fn lower(d: &mut Driver, lanes: Option<Lanes>) {
 fn declare_cells(d: &mut Driver, cells: &[DType], count: usize) {
     d.cells.clear();
     for dtype in cells {
-        let start = d.vector(count).constant(crate::base::Scalar::zero(*dtype));
-        let kind = d.vector(count).part_type(*dtype);
-        let variables = start.all().iter().map(|part| {
-            let variable = d.b.declare_var(kind);
-            d.b.def_var(variable, *part);
-            variable
-        });
-        let variables = variables.collect();
+        let variables = d.new_variables(count, crate::base::Scalar::zero(*dtype));
         d.cells.push(variables);
     }
 }
@@ -178,30 +170,17 @@ fn fold_along(d: &mut Driver, l: Lanes, (cell, op, value): (u32, Binary, ExprId)
     let dtype = d.types.of(value);
     let kept = d.values.clone();
     let start = neutral(op, dtype);
-    let start = d.vector(l.count).constant(start);
-    let kind = d.vector(l.count).part_type(dtype);
-    let variables: Vec<_> = start
-        .all()
-        .iter()
-        .map(|part| {
-            let variable = d.b.declare_var(kind);
-            d.b.def_var(variable, *part);
-            variable
-        })
-        .collect();
-    let read = |d: &mut Driver| Parts::new(variables.iter().map(|v| d.b.use_var(*v)).collect::<Vec<_>>());
+    let variables = d.new_variables(l.count, start);
     d.enter_lanes(Some(l), false);
     let rest = d.each(from, to, l.count as i64, &mut |d, i| {
         d.values.clone_from(&kept);
         d.positions[l.axis.0 as usize] = Some(i);
         let value = d.value(value);
-        let old = read(d);
+        let old = d.read_variables(&variables);
         let sum = expr::binary(&mut d.vector(l.count), op, dtype, old, value);
-        for (variable, part) in variables.iter().zip(sum.all()) {
-            d.b.def_var(*variable, *part);
-        }
+        d.set_variables(&variables, &sum);
     });
-    let lanes_total = read(d);
+    let lanes_total = d.read_variables(&variables);
     d.enter_lanes(None, false);
     d.values = kept;
     let mut combine = |e: &mut Clif, a: Parts, b: Parts| expr::binary(e, op, dtype, a, b);

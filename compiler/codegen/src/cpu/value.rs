@@ -5,9 +5,10 @@ use super::clif::{Parts, scalar_type, vector_type, wide};
 use super::driver::{Accumulator, Driver};
 use super::nest::Lanes;
 use super::{expr, lanes};
-use crate::base::DType;
+use crate::base::{DType, Scalar};
 use crate::kernel::{ExprId, Node, Role, Source};
 use cranelift_codegen::ir::Value;
+use cranelift_frontend::Variable;
 
 impl<'f> Driver<'f, '_> {
     /// The value of a node, one number per lane.
@@ -114,14 +115,31 @@ impl<'f> Driver<'f, '_> {
 
     pub(super) fn read_cell(&mut self, cell: u32) -> Parts {
         let variables = self.cells[cell as usize].clone();
-        Parts::new(variables.into_iter().map(|v| self.b.use_var(v)).collect::<Vec<_>>())
+        self.read_variables(&variables)
     }
 
     pub(super) fn set_cell(&mut self, cell: u32, value: Parts) {
         let variables = self.cells[cell as usize].clone();
-        for (variable, part) in variables.into_iter().zip(value.all()) {
+        self.set_variables(&variables, &value);
+    }
+
+    /// Variables that hold the same literal in each of `count` lanes, one for each vector of them.
+    pub(super) fn new_variables(&mut self, count: usize, start: Scalar) -> Vec<Variable> {
+        let (parts, kind) = (self.vector(count).constant(start), self.vector(count).part_type(start.dtype()));
+        let declare = |part: &Value| {
+            let variable = self.b.declare_var(kind);
             self.b.def_var(variable, *part);
-        }
+            variable
+        };
+        parts.all().iter().map(declare).collect()
+    }
+
+    pub(super) fn read_variables(&mut self, variables: &[Variable]) -> Parts {
+        Parts::new(variables.iter().map(|v| self.b.use_var(*v)).collect::<Vec<_>>())
+    }
+
+    pub(super) fn set_variables(&mut self, variables: &[Variable], value: &Parts) {
+        variables.iter().zip(value.all()).for_each(|(variable, part)| self.b.def_var(*variable, *part));
     }
 
     fn read_accumulator(&mut self, dtype: DType) -> Parts {

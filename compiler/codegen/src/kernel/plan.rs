@@ -172,6 +172,14 @@ pub struct Port {
     pub source: u32,
 }
 
+impl Port {
+    /// As the source writes it: `f32[batch, 784]`.
+    pub fn show(&self, slots: &Slots) -> String {
+        let dims: Vec<String> = self.dims.iter().map(|dim| slots.show(dim)).collect();
+        if dims.is_empty() { self.dtype.to_string() } else { format!("{}[{}]", self.dtype, dims.join(", ")) }
+    }
+}
+
 /// A fact that must hold for the sizes of a call: `dim >= 0`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SizeGuard {
