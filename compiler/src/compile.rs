@@ -64,7 +64,7 @@ fn checked(path: &Path) -> Result<Artifact, CompileError> {
     let Checked { graph, diagnostics, .. } = frontend::check(&mut sources, file, &options);
     let Some(graph) = graph else {
         let mistakes = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);
-        let shown: String = mistakes.map(|mistake| diag::human(mistake, &sources, false)).collect();
+        let shown: String = mistakes.map(|mistake| diag::human(mistake, &sources, diag::Style::default())).collect();
         return Err(match shown.is_empty() {
             true => CompileError::NoEntry(path.to_owned()),
             false => CompileError::Mistakes(shown.trim_end().to_owned()),

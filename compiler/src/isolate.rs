@@ -11,6 +11,7 @@ use mlc_codegen::base::{DType, Slot, SlotDef, Slots};
 use mlc_runtime::session::{JitError, Model, Options, RunError, Session};
 use mlc_runtime::tensor::Tensor;
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// Why a unit did not run by itself.
 #[derive(Debug, thiserror::Error)]
@@ -78,18 +79,19 @@ pub fn difference(found: &Tensor, expected: &Tensor, tolerance: Tolerance) -> Di
 /// Runs units by themselves; each is compiled once.
 pub struct Isolate {
     graph: Graph,
+    sources: Arc<SourceMap>,
     sessions: HashMap<NodeId, (Session, Entry)>,
     options: Options,
 }
 
 impl Isolate {
-    /// For units of a graph.
-    pub fn new(graph: &Graph, options: Options) -> Isolate {
+    /// For units of a graph, whose places are in these sources.
+    pub fn new(graph: &Graph, sources: Arc<SourceMap>, options: Options) -> Isolate {
         let mut graph = graph.clone();
         graph.slots = given(&graph.slots);
         graph.states.clear();
         graph.entries.clear();
-        Isolate { graph, sessions: HashMap::new(), options }
+        Isolate { graph, sources, sessions: HashMap::new(), options }
     }
 
     /// What machine code makes of a unit's inputs, beside what the reference made.
@@ -100,9 +102,7 @@ impl Isolate {
         if !self.sessions.contains_key(&unit.node) {
             let entry = self.entry(unit.node);
             self.graph.entries = vec![entry.clone()];
-            let mut sources = SourceMap::default();
-            let file = sources.add("unit.mdl", "");
-            let built = artifact(&places_gone(&self.graph), &sources, file)?;
+            let built = artifact(&self.graph, &self.sources, 0)?;
             self.sessions.insert(unit.node, (Model::load(built, self.options)?.session(), entry));
         }
         let (session, entry) = self.sessions.get_mut(&unit.node).expect("it was just made");
@@ -165,14 +165,6 @@ fn given(slots: &Slots) -> Slots {
         });
     }
     all
-}
-
-/// The graph with its places in a text of nothing.
-fn places_gone(graph: &Graph) -> Graph {
-    let mut graph = graph.clone();
-    graph.nodes.values_mut().for_each(|node| node.loc = Default::default());
-    graph.entries.iter_mut().for_each(|entry| entry.loc = Default::default());
-    graph
 }
 
 #[cfg(test)]

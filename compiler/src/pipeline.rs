@@ -14,19 +14,19 @@ use mlc_runtime::weights::LoadError;
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
     /// It has no plan.
-    #[error("MDL0602: {0}")]
+    #[error(transparent)]
     Schedule(#[from] ScheduleError),
     /// A weight cannot be read.
-    #[error("MDL0403: {0}")]
+    #[error(transparent)]
     Weights(#[from] LoadError),
     /// A weight that the headers promised is gone.
-    #[error("MDL0401: no tensor named `{0}`")]
+    #[error("no tensor named `{0}`")]
     Missing(String),
     /// A weight does not fit in memory.
-    #[error("MDL0602: {0}")]
+    #[error(transparent)]
     Tensor(#[from] TensorError),
     /// A graph that is not one, which is a fault of mlc.
-    #[error("this is a bug in mlc: after {after}: {why}")]
+    #[error("after {after} the graph does not verify: {why}")]
     Graph {
         /// What made it.
         after: String,
@@ -34,16 +34,29 @@ pub enum BuildError {
         why: graph::VerifyError,
     },
     /// The parts do not fit together, which is a fault of mlc.
-    #[error("this is a bug in mlc: {0}")]
+    #[error("the parts of the artifact do not fit together: {0}")]
     Artifact(#[from] ArtifactError),
     /// A kernel that does not verify, which is a fault of mlc.
-    #[error("this is a bug in mlc: kernel `{kernel}`: {why}")]
+    #[error("kernel `{kernel}` does not verify: {why}")]
     Kernel {
         /// Its name.
         kernel: String,
         /// What is wrong.
         why: VerifyError,
     },
+}
+
+impl BuildError {
+    /// Its `MDL0xxx` code; none for a fault of mlc.
+    pub fn code(&self) -> Option<&'static str> {
+        match self {
+            BuildError::Schedule(_) => Some("MDL0602"),
+            BuildError::Weights(error) => Some(error.code()),
+            BuildError::Missing(_) => Some("MDL0401"),
+            BuildError::Tensor(_) => Some("MDL0704"),
+            BuildError::Graph { .. } | BuildError::Artifact(_) | BuildError::Kernel { .. } => None,
+        }
+    }
 }
 
 /// The passes that run when none are named.
@@ -187,8 +200,15 @@ fn size(constant: &Constant) -> u64 {
 /// A place in the source as run-time errors show it.
 pub fn place(loc: Loc, sources: &SourceMap) -> Source {
     let (line, col) = sources.position(loc);
-    let text = sources.text(loc.file)[loc.start as usize..loc.end as usize].lines().next().unwrap_or("").to_owned();
-    Source { file: sources.name(loc.file).into(), line: line as u32, col: col as u32, text }
+    let text = sources.text(loc.file);
+    let meant = text[loc.start as usize..loc.end as usize].lines().next().unwrap_or("");
+    Source {
+        file: sources.name(loc.file).into(),
+        line: line as u32,
+        col: col as u32,
+        text: sources.line_of(loc).to_owned(),
+        length: meant.chars().count() as u32,
+    }
 }
 
 /// The bytes of a constant in the storage that the plan says.

@@ -3,12 +3,19 @@
 use mlc::diag::{Applicability, Diagnostic, Severity, SourceMap, apply};
 use mlc::frontend::{Checked, Options, check};
 use mlc::graph::{Graph, NodeKind};
+use rules::Shows;
 use std::path::{Path, PathBuf};
 
+#[path = "frontend/control_rules.rs"]
+mod control_rules;
+#[path = "frontend/rules.rs"]
+mod rules;
 #[path = "frontend/situations.rs"]
 mod situations;
 #[path = "frontend/sound.rs"]
 mod sound;
+#[path = "frontend/value_rules.rs"]
+mod value_rules;
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")
@@ -119,6 +126,60 @@ fn the_broken_file_names_axis_for_dim() {
     let fix = &found.fixes[0];
     assert_eq!((fix.edits[0].text.as_str(), fix.applicability), ("axis", Applicability::Exact));
     assert_eq!(checked.diagnostics.len(), 11, "{}", said(&checked.diagnostics, &sources));
+}
+
+/// What is wrong with what holds a rule, where something is.
+fn broken(shows: &Shows) -> Option<String> {
+    let seeded = Options { random_weights: Some(1), ..lenient() };
+    match shows {
+        Shows::Type(text, ty) => {
+            let (checked, sources) = run(text, &seeded);
+            let found = checked.graph.as_ref().map(|graph| graph.ty(graph.entries[0].outputs[0].1).show(&graph.slots));
+            let right = found.as_deref() == Some(ty) && checked.diagnostics.is_empty();
+            (!right).then(|| format!("{text}\n  {found:?}, not {ty}\n{}", said(&checked.diagnostics, &sources)))
+        }
+        Shows::Keys(text, keys) => {
+            let graph = graph(text);
+            let is_weight = |name: &&str| name.contains(char::is_alphabetic);
+            let mut names: Vec<&str> = graph.constants.values().map(|c| c.name.as_str()).filter(is_weight).collect();
+            names.sort_unstable();
+            (names != *keys).then(|| format!("{text}\n  {names:?}, not {keys:?}"))
+        }
+        Shows::Says(text, expected) => {
+            let (checked, sources) = run(text, &seeded);
+            let (found, wanted) =
+                (said(&checked.diagnostics, &sources), expected.iter().map(|line| format!("{line}\n")));
+            (found != wanted.collect::<String>()).then(|| format!("{text}\n  wanted {expected:?}, found\n{found}"))
+        }
+        Shows::Tested(place) => {
+            let (file, name) = place.split_once(' ').unwrap_or((place, ""));
+            let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(file));
+            let there = text.is_ok_and(|text| name.is_empty() || text.contains(&format!("fn {name}")));
+            (!there).then(|| format!("there is no test {place}"))
+        }
+    }
+}
+
+#[test]
+fn every_rule_of_the_language_is_held() {
+    let all = [rules::NAMES, rules::KEYS, value_rules::TYPES, value_rules::SHAPES, control_rules::CONTROL].concat();
+    assert!(all.iter().all(|(_, shows)| !shows.is_empty()));
+    let faults = all
+        .iter()
+        .flat_map(|(rule, shows)| shows.iter().filter_map(broken).map(move |why| format!("== {rule}\n{why}")));
+    let faults: Vec<String> = faults.collect();
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+}
+
+#[test]
+fn a_dim_pinned_to_one_does_not_broadcast() {
+    let text = "mdl 1
+model M {
+  dim n in 1..=8
+  entry main(x: f32[n, 4], a: f32[3, 4]) -> f32[3, 4] { return x + a }
+}";
+    let (checked, sources) = run(text, &Options { dims: vec![("n".into(), 1)], ..lenient() });
+    assert_eq!(said(&checked.diagnostics, &sources), "MDL0302: x + a\n");
 }
 
 #[test]

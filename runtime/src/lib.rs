@@ -9,5 +9,6 @@ mod mmap;
 pub mod npz;
 pub mod pool;
 pub mod session;
+pub mod system;
 pub mod tensor;
 pub mod weights;

@@ -25,13 +25,23 @@ pub enum WriteError {
     #[error("two results are named {0}")]
     Twice(Name),
     /// The system refuses.
-    #[error("`{}`: {cause}", file.display())]
+    #[error("cannot write `{}`: {why}", file.display(), why = crate::system::why(cause))]
     Io {
         /// The file to write.
         file: PathBuf,
         /// What the system says.
         cause: io::Error,
     },
+}
+
+impl WriteError {
+    /// Its `MDL0xxx` code.
+    pub fn code(&self) -> &'static str {
+        match self {
+            WriteError::DType { .. } | WriteError::Twice(_) => "MDL0708",
+            WriteError::Io { .. } => "MDL0007",
+        }
+    }
 }
 
 /// The array of a `.npy` file, or the tensor of any weight file that holds just one.

@@ -18,7 +18,7 @@ fn slots() -> Vec<SlotDef> {
 }
 
 fn meta() -> Meta {
-    let source = |line, text: &str| Source { file: "m.mdl".into(), line, col: 9, text: text.into() };
+    let source = |line, text: &str| Source { file: "m.mdl".into(), line, col: 9, text: text.into(), length: 1 };
     Meta { model: "M".into(), sources: vec![source(1, "entry main(x)"), source(2, "gather(x, i)")], ..Meta::default() }
 }
 
@@ -122,9 +122,9 @@ fn refusals_name_what_was_given_and_what_is_taken() {
         [
             "m.mdl:1:9: MDL0701: input `x` is missing; `main` takes f32[n]",
             "m.mdl:1:9: MDL0701: `main` has no input `y`; its inputs are `x`",
-            "m.mdl:1:9: MDL0701: input `x` has shape [2, 3]; `main` takes f32[n]",
+            "m.mdl:1:9: MDL0701: input `x` has shape [2, 3]; `main` takes f32[n]; reshape it to [6]",
             "m.mdl:1:9: MDL0701: input `x` is i64 of shape [3]; `main` takes f32[n]",
-            "MDL0701: there is no entry `other`; entries are `main`",
+            "MDL0707: there is no entry `other`; entries are `main`",
             "m.mdl:1:9: MDL0701: `main` has no size `past`; its sizes are none",
         ]
     );

@@ -6,6 +6,7 @@
 //! the page's own folder, and `here` runs commands there.
 
 use anyhow::{Context, Result, bail, ensure};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -14,6 +15,8 @@ use std::process::{Command, Stdio};
 pub struct Block {
     /// The first line of its text, from 1.
     pub line: usize,
+    /// Where its text is in the page.
+    pub range: Range<usize>,
     /// The first word of the fence.
     pub kind: String,
     /// Its other words.
@@ -22,7 +25,7 @@ pub struct Block {
     pub text: String,
 }
 
-/// README and every page of the book, by path from the root of the repository.
+/// README and every page of the book but those of codes, by path from the root of the repository.
 pub fn pages() -> Vec<(String, PathBuf)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
     let mut found = vec![("README.md".to_owned(), root.join("README.md"))];
@@ -30,6 +33,7 @@ pub fn pages() -> Vec<(String, PathBuf)> {
     while let Some(folder) = waiting.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
             match entry.path() {
+                path if path.ends_with("errors") => {}
                 path if path.is_dir() => waiting.push(path),
                 path => found.push((path.strip_prefix(&root).unwrap_or(&path).display().to_string(), path)),
             }
@@ -41,16 +45,20 @@ pub fn pages() -> Vec<(String, PathBuf)> {
 
 /// The blocks of a page.
 pub fn blocks(text: &str) -> Vec<Block> {
-    let (mut found, mut open) = (Vec::new(), None::<Block>);
-    for (i, line) in text.lines().enumerate() {
+    let (mut found, mut open, mut at) = (Vec::new(), None::<Block>, 0);
+    for (i, line) in text.split_inclusive('\n').enumerate() {
+        at += line.len();
         match (line.strip_prefix("```"), &mut open) {
             (Some(fence), None) => {
-                let mut words = fence.split(',').map(str::to_owned);
+                let mut words = fence.trim_end().split(',').map(str::to_owned);
                 let kind = words.next().unwrap_or_default();
-                open = Some(Block { line: i + 2, kind, tags: words.collect(), text: String::new() });
+                open = Some(Block { line: i + 2, range: at..at, kind, tags: words.collect(), text: String::new() });
             }
             (Some(_), Some(_)) => found.extend(open.take()),
-            (None, Some(block)) => block.text += &format!("{line}\n"),
+            (None, Some(block)) => {
+                block.text += line;
+                block.range.end = at;
+            }
             (None, None) => {}
         }
     }
@@ -58,6 +66,11 @@ pub fn blocks(text: &str) -> Vec<Block> {
 }
 
 impl Block {
+    /// The first tag; empty where there is none.
+    pub fn role(&self) -> &str {
+        self.tags.first().map_or("", String::as_str)
+    }
+
     /// The value of `key=VALUE` among the tags.
     pub fn tag(&self, key: &str) -> Option<&str> {
         self.tags.iter().find_map(|tag| tag.strip_prefix(key)?.strip_prefix('='))

@@ -1,8 +1,10 @@
 //! Golden files: a command, its input files, and what it must print, in one file.
 //!
-//! The first line is `$ mlc …`, run in an empty folder. `--- file NAME` starts an input file, `--- stdout`, `--- stderr`
-//! and `--- files` (files as the command left them) what is expected, `--- exit N` ends the file.
+//! The first line is `$ mlc …`, or `$ NAME=VALUE mlc …`, run in an empty folder. `--- file NAME` starts an input file,
+//! `--- tensors NAME` one that `made` writes, `--- bytes NAME` one in hexadecimal; `--- stdout`, `--- stderr` and
+//! `--- changed NAME` (an input file as the command left it) say what is expected, `--- exit N` ends the file.
 
+use crate::made;
 use anyhow::{Context, Result};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,10 +13,10 @@ use std::process::Command;
 /// A golden file in parts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Golden {
-    /// The arguments after `mlc`.
+    /// What stands after `$ `.
     pub command: String,
-    /// Input files, by name.
-    pub files: Vec<(String, String)>,
+    /// Input files: kind, name and text.
+    pub files: Vec<(String, String, String)>,
     /// What the command printed, by stream, and files that it changed.
     pub outcome: Outcome,
 }
@@ -53,7 +55,7 @@ impl Golden {
     pub fn read(path: &Path) -> Result<Golden> {
         let text = std::fs::read_to_string(path)?;
         let (first, rest) = text.split_once('\n').context("a golden file has a first line")?;
-        let command = first.strip_prefix("$ mlc ").context("the first line is `$ mlc …`")?.to_owned();
+        let command = first.strip_prefix("$ ").context("the first line is `$ mlc …`")?.to_owned();
         let mut golden = Golden { command, files: vec![], outcome: Outcome::default() };
         let mut section: Option<(String, String)> = None;
         for line in rest.lines() {
@@ -71,7 +73,7 @@ impl Golden {
     fn take(&mut self, section: Option<(String, String)>) -> Result<()> {
         let Some((header, body)) = section else { return Ok(()) };
         match header.split_once(' ').unwrap_or((&header, "")) {
-            ("file", name) => self.files.push((name.to_owned(), body)),
+            (kind @ ("file" | "tensors" | "bytes"), name) => self.files.push((kind.into(), name.into(), body)),
             ("stdout", _) => self.outcome.stdout = body,
             ("stderr", _) => self.outcome.stderr = body,
             ("changed", name) => drop(self.outcome.changed.insert(name.to_owned(), body)),
@@ -84,31 +86,26 @@ impl Golden {
     /// Runs the command with the program `mlc`.
     pub fn run(&self, mlc: &Path) -> Result<Outcome> {
         let folder = tempfile::tempdir()?;
-        for (name, text) in &self.files {
-            std::fs::write(folder.path().join(name), text)?;
+        for (kind, name, text) in &self.files {
+            made::write(kind, &folder.path().join(name), text)?;
         }
-        let words = self.command.split_whitespace();
-        let output = Command::new(mlc).args(words).current_dir(folder.path()).env("NO_COLOR", "1").output()?;
+        let output = command(&self.command, mlc, folder.path())?.output()?;
         let mut changed = BTreeMap::new();
-        for (name, before) in &self.files {
+        for (_, name, before) in self.files.iter().filter(|(kind, ..)| kind == "file") {
             let after = std::fs::read_to_string(folder.path().join(name))?;
             if after != *before {
                 changed.insert(name.clone(), after);
             }
         }
-        let lines = |bytes: &[u8]| {
-            let text = String::from_utf8_lossy(bytes);
-            text.lines().map(|line| format!("{}\n", line.trim_end())).collect::<String>()
-        };
         let (stdout, stderr) = (lines(&output.stdout), lines(&output.stderr));
         Ok(Outcome { stdout, stderr, changed, exit: output.status.code().context("the command was killed")? })
     }
 
     /// The text of the golden file with another outcome.
     pub fn with(&self, outcome: &Outcome) -> String {
-        let mut text = format!("$ mlc {}\n", self.command);
-        for (name, body) in &self.files {
-            text += &format!("--- file {name}\n{body}");
+        let mut text = format!("$ {}\n", self.command);
+        for (kind, name, body) in &self.files {
+            text += &format!("--- {kind} {name}\n{body}");
         }
         for (header, body) in [("stdout", &outcome.stdout), ("stderr", &outcome.stderr)] {
             if !body.is_empty() {
@@ -120,6 +117,28 @@ impl Golden {
         }
         text + &format!("--- exit {}\n", outcome.exit)
     }
+}
+
+/// `NAME=VALUE mlc ARGUMENT…` in a folder; nothing of the environment says how messages look.
+pub fn command(line: &str, mlc: &Path, folder: &Path) -> Result<Command> {
+    let mut words = line.split_whitespace().peekable();
+    let mut command = Command::new(mlc);
+    command.current_dir(folder);
+    for name in ["NO_COLOR", "CLICOLOR_FORCE", "COLUMNS"] {
+        command.env_remove(name);
+    }
+    while let Some((name, value)) = words.next_if(|word| *word != "mlc").and_then(|word| word.split_once('=')) {
+        command.env(name, value);
+    }
+    anyhow::ensure!(words.next() == Some("mlc"), "`{line}` is not a command of mlc");
+    command.args(words);
+    Ok(command)
+}
+
+/// Text of a stream, without spaces at the ends of lines.
+pub fn lines(bytes: &[u8]) -> String {
+    let text = String::from_utf8_lossy(bytes);
+    text.lines().map(|line| format!("{}\n", line.trim_end())).collect()
 }
 
 /// The `mlc` program of this tree, built first: cargo builds a program for the tests of its own package only. It is built

@@ -6,6 +6,8 @@ pub mod answers;
 pub mod book;
 pub mod golden;
 mod lines;
+pub mod made;
+pub mod pages;
 pub mod schema;
 
 /// The book's programs.

@@ -147,17 +147,20 @@ fn data_that_does_not_fit_is_named() {
     let folder = Folder::new(SAME);
     let x = || floats(&[3, 2], &[0.0; 6]);
     folder.data(&[("y", x())]);
-    let none = "MDL0705: `d.npz` has no `x`; it has `y` f32[3, 2]";
+    let none = "error[MDL0705]: `d.npz` has no `x`; it has `y` f32[3, 2]";
     folder.refuses("m.mdl --data d.npz --metric mse", none);
     folder.data(&[("x", x()), ("target", floats(&[2, 2], &[0.0; 4]))]);
-    let target = "MDL0705: `target` must be floats of shape [3, 2], found f32[2, 2]";
+    let target = "error[MDL0705]: `target` must be floats of shape [3, 2], found f32[2, 2]";
     folder.refuses("m.mdl --data d.npz --metric mse", target);
     folder.data(&[("x", x()), ("labels", floats(&[3], &[0.0; 3]))]);
-    let labels = "MDL0705: `labels` must be integers of shape [3], found f32[3]";
+    let labels = "error[MDL0705]: `labels` must be integers of shape [3], found f32[3]";
     folder.refuses("m.mdl --data d.npz --metric top1", labels);
     folder.data(&[("x", floats(&[], &[0.0]))]);
-    folder.refuses("m.mdl --data d.npz --metric mse", "MDL0705: `x` is f32, and the entry takes f32[n, 2]");
-    folder.refuses("m.mdl --data d.npz --metric perplexity", "MDL0705: perplexity needs an entry that takes `tokens`");
+    folder.refuses("m.mdl --data d.npz --metric mse", "error[MDL0705]: `x` is f32, and the entry takes f32[n, 2]");
+    folder.refuses(
+        "m.mdl --data d.npz --metric perplexity",
+        "error[MDL0705]: perplexity needs an entry that takes `tokens`",
+    );
 }
 
 #[test]

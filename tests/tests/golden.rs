@@ -23,5 +23,5 @@ fn check(path: &Path, mlc: &Path) -> Result<(), Failed> {
         return Ok(());
     }
     let (expected, found) = (golden.with(&golden.outcome), golden.with(&outcome));
-    Err(format!("mlc {}\nexpected:\n{expected}\nfound:\n{found}\naccept with: cargo bless", golden.command).into())
+    Err(format!("{}\nexpected:\n{expected}\nfound:\n{found}\naccept with: cargo bless", golden.command).into())
 }

@@ -146,9 +146,9 @@ fn wrong_inputs_are_refused_with_the_place_in_the_model() {
     let ran = mlc(&["run", "examples/fashion_mlp.mdl", "-i", labels]);
     let message = String::from_utf8_lossy(&ran.stderr).into_owned();
     assert_eq!(ran.status.code(), Some(1));
-    let expected = "MDL0701: input `image` is i64 of shape [256]; `classify` takes f32[batch, 784]";
+    let expected = "error[MDL0701]: input `image` is i64 of shape [256]; `classify` takes f32[batch, 784]";
     assert!(message.contains(expected), "{message}");
-    assert!(message.contains("examples/fashion_mlp.mdl:16:9"), "{message}");
+    assert!(message.contains("examples/fashion_mlp.mdl:16:18"), "{message}");
 }
 
 #[test]

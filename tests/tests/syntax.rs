@@ -30,8 +30,8 @@ fn texts() -> Vec<(String, String)> {
     for path in golden::all() {
         let golden = Golden::read(&path).expect("a golden file");
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let models = golden.files.into_iter().filter(|(file, _)| file.ends_with(".mdl"));
-        found.extend(models.map(|(file, text)| (format!("{name}: {file}"), text)));
+        let models = golden.files.into_iter().filter(|(_, file, _)| file.ends_with(".mdl"));
+        found.extend(models.map(|(_, file, text)| (format!("{name}: {file}"), text)));
     }
     found.sort();
     assert!(found.len() > 60, "found only {}", found.len());

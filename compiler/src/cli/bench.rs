@@ -2,6 +2,7 @@
 //!
 //! Invariant: phases are timed apart, steady calls reuse one session and its outputs, and inputs that nobody gives are drawn, not zeros.
 
+use super::failure::Failure;
 use super::inputs::{self, Given};
 use super::load;
 use super::output::{self, MessageFormat};
@@ -104,7 +105,8 @@ fn measure(model: &Model, args: &Args, load: Duration, jit: Duration) -> Result<
         })
         .collect();
     if let Some((name, _)) = args.at.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        bail!("the model has no dim or size `{name}`; it has {}", list(known.into_iter()));
+        let message = format!("the model has no dim or size `{name}`; it has {}", list(known.into_iter()));
+        return Err(Failure::new("MDL0701", message).into());
     }
     let drawn = inputs::resolve(&args.inputs, &interface, &args.at, &args.file, Some(0))?;
     let inputs: Vec<(&str, &Tensor)> = drawn.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();

@@ -19,13 +19,18 @@ pub(super) struct Args {
 /// `Ok(true)` when nothing is wrong.
 pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let mut sources = SourceMap::default();
-    let mut diagnostics = Vec::new();
+    let (mut diagnostics, mut notes) = (Vec::new(), Vec::new());
     for path in &args.files {
-        let checked = source::check(path, &args.model, true, &mut sources)?.1;
+        let (_, checked) = source::check(path, &args.model, true, &mut sources)?;
         if let (Some(graph), true) = (&checked.graph, args.model.verify) {
             crate::graph::verify(graph)?;
         }
         diagnostics.extend(checked.diagnostics);
+        notes.extend(checked.notes);
     }
-    Ok(output::show(&diagnostics, &sources, format))
+    let sound = output::show(&diagnostics, &sources, format);
+    if format == MessageFormat::Human {
+        notes.iter().for_each(|note| output::message(&format!("note: {note}")));
+    }
+    Ok(sound)
 }

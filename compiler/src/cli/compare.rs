@@ -19,6 +19,7 @@ use mlc_runtime::npz::read_npz;
 use mlc_runtime::session::Options;
 use mlc_runtime::tensor::Tensor;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Outputs may differ by this, of the greater of 1 and the greatest magnitude.
 const OUTPUTS: f64 = 1e-3;
@@ -151,7 +152,7 @@ impl Compare<'_> {
         let graph = loaded.graph.clone();
         let options = Options { threads: self.args.run.threads, ..Options::default() };
         let entry = of_graph(&graph, self.args.run.entry.as_deref()).map(|interface| interface.entry);
-        let mut isolate = Isolate::new(&graph, options);
+        let mut isolate = Isolate::new(&graph, Arc::clone(&loaded.sources), options);
         let bar = progress::steps("ops", 0);
         let mut watch = |unit: &Unit| {
             if each {

@@ -1,9 +1,22 @@
-//! A verb that cannot do what it was asked, in one sentence with its code.
+//! What ends a command early, as a diagnostic: files, calls and machines have codes like everything else.
 
-use std::fmt;
+use super::output::{self, MessageFormat};
+use crate::BuildError;
+use crate::diag::{Diagnostic, SourceMap};
+use crate::schedule::ScheduleError;
+use crate::types::Loc;
+use mlc_runtime::artifact::{ArtifactError, Source};
+use mlc_runtime::npz::WriteError;
+use mlc_runtime::session::{JitError, RunError};
+use mlc_runtime::system::why;
+use mlc_runtime::tensor::TensorError;
+use mlc_runtime::weights::LoadError;
+use std::path::Path;
+use std::sync::Arc;
 
-/// What is printed after `error: `; the exit code is 1.
-#[derive(Debug)]
+/// A file of a model, or one that a command was given, that cannot be used as what it should be.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
 pub(super) struct Failure {
     code: &'static str,
     message: String,
@@ -14,12 +27,96 @@ impl Failure {
     pub(super) fn new(code: &'static str, message: impl Into<String>) -> Failure {
         Failure { code, message: message.into() }
     }
-}
 
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.code, self.message)
+    /// A file that cannot be read.
+    pub(super) fn unread(path: &Path, error: &std::io::Error) -> Failure {
+        Failure::new("MDL0003", format!("cannot read `{}`: {}", path.display(), why(error)))
+    }
+
+    /// A file that cannot be written.
+    pub(super) fn unwritten(path: &Path, error: &std::io::Error) -> Failure {
+        Failure::new("MDL0007", format!("cannot write `{}`: {}", path.display(), why(error)))
     }
 }
 
-impl std::error::Error for Failure {}
+/// A refusal at a place of the model's text.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .diagnostic.message)]
+pub(super) struct Placed {
+    diagnostic: Diagnostic,
+    sources: Arc<SourceMap>,
+}
+
+/// A graph that has no plan, at the place of the tensor that is to blame.
+pub(super) fn unplanned(error: &ScheduleError, sources: &Arc<SourceMap>) -> Placed {
+    let ScheduleError::TooLarge { loc, .. } = error;
+    let diagnostic = Diagnostic::error("MDL0602", error.to_string(), *loc, "made here")
+        .help("give its dims smaller bounds, or set one: -D NAME=N");
+    Placed { diagnostic, sources: Arc::clone(sources) }
+}
+
+/// Shows why a command ended early.
+pub(super) fn show(error: &anyhow::Error, format: MessageFormat) {
+    if let Some(Placed { diagnostic, sources }) = error.downcast_ref() {
+        output::show(std::slice::from_ref(diagnostic), sources, format);
+        return;
+    }
+    let mut sources = SourceMap::default();
+    match diagnostic(error, &mut sources) {
+        Some(diagnostic) => drop(output::show(&[diagnostic], &sources, format)),
+        None => output::message(&format!("error: {}", causes(error))),
+    }
+}
+
+/// The diagnostic of an error of any stage; `None` for one without a code, such as a misused flag.
+fn diagnostic(error: &anyhow::Error, sources: &mut SourceMap) -> Option<Diagnostic> {
+    error.chain().find_map(|cause| {
+        if let Some(refused) = cause.downcast_ref::<RunError>() {
+            let plain = Diagnostic::placeless(refused.code, &refused.message);
+            return Some(refused.source.as_ref().map_or(plain.clone(), |source| placed(plain, source, sources)));
+        }
+        if let Some(unread) = cause.downcast_ref::<LoadError>() {
+            let plain = Diagnostic::placeless(unread.code(), unread.message());
+            return Some(unread.fault.help().into_iter().fold(plain, Diagnostic::help));
+        }
+        let code = code(cause)?;
+        let told = match cause.downcast_ref::<ArtifactError>() {
+            Some(_) => causes(error),
+            None => cause.to_string(),
+        };
+        Some(Diagnostic::placeless(code, told))
+    })
+}
+
+fn code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
+    let failure = cause.downcast_ref::<Failure>().map(|error| error.code);
+    failure
+        .or_else(|| cause.downcast_ref::<BuildError>().and_then(BuildError::code))
+        .or_else(|| cause.downcast_ref::<ArtifactError>().map(ArtifactError::code))
+        .or_else(|| cause.downcast_ref::<WriteError>().map(WriteError::code))
+        .or_else(|| cause.downcast_ref::<JitError>().map(JitError::code))
+        .or_else(|| cause.downcast_ref::<TensorError>().map(|_| "MDL0704"))
+}
+
+/// A label at a place of the source, of which an artifact keeps the one line.
+fn placed(diagnostic: Diagnostic, source: &Source, sources: &mut SourceMap) -> Diagnostic {
+    const LAST: u32 = 1 << 20;
+    let before = source.text.char_indices().nth(source.col.saturating_sub(1) as usize).map(|(start, _)| start);
+    let (Some(start), 1..LAST, false) = (before, source.line, source.text.contains('\n')) else {
+        return diagnostic.note(format!("the model says so at {source}"));
+    };
+    let length: usize = source.text[start..].chars().take(source.length as usize).map(char::len_utf8).sum();
+    let above = source.line as usize - 1;
+    let file = sources.add(&source.file, "\n".repeat(above) + &source.text);
+    let loc = Loc::new(file, (above + start) as u32, (above + start + length) as u32);
+    diagnostic.primary(loc, "the model says so here")
+}
+
+/// An error and its causes, but for those that an error before them quotes.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
+        cause if told.contains(&cause) => told,
+        cause if cause.starts_with(&told) => cause,
+        cause => format!("{told}: {cause}"),
+    })
+}

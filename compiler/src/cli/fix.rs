@@ -1,9 +1,10 @@
 //! `mlc fix`: applies the exact fixes of what `mlc check` reports.
 
+use super::failure::Failure;
 use super::output::{self, MessageFormat};
 use super::source;
 use crate::diag::{self, SourceMap};
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mlc_runtime::weights::write_aside;
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
         let name = path.display();
         if applied > 0 {
             write_aside(path, |out| std::io::Write::write_all(out, text.as_bytes()))
-                .with_context(|| format!("cannot write `{name}`"))?;
+                .map_err(|error| Failure::unwritten(path, &error))?;
             output::message(&format!("{name}: {applied} {} applied", if applied == 1 { "fix" } else { "fixes" }));
         }
         let mut sources = SourceMap::default();

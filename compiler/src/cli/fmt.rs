@@ -1,10 +1,11 @@
 //! `mlc fmt`: the one layout of model files.
 
+use super::failure::Failure;
 use super::output::{self, MessageFormat};
 use super::source;
 use crate::diag::SourceMap;
 use crate::report;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mlc_runtime::weights::write_aside;
 use std::path::{Path, PathBuf};
 
@@ -49,7 +50,7 @@ fn settle(path: &Path, text: &str, formatted: &str, check: bool) -> Result<bool>
         output::data(formatted);
     } else if text != formatted {
         write_aside(path, |out| std::io::Write::write_all(out, formatted.as_bytes()))
-            .with_context(|| format!("cannot write `{name}`"))?;
+            .map_err(|error| Failure::unwritten(path, &error))?;
     }
     Ok(true)
 }

@@ -1,14 +1,14 @@
 //! A loaded model, from a model file or from an artifact.
 
-use super::failure::Failure;
+use super::failure::{self, Failure};
 use super::output::{self, MessageFormat};
 use super::progress;
 use super::runner::{Device, Runner};
 use super::source::{self, ModelArgs};
-use crate::Pipeline;
-use crate::diag::SourceMap;
+use crate::diag::{Severity, SourceMap};
 use crate::graph::Graph;
-use anyhow::{Result, ensure};
+use crate::{BuildError, Pipeline};
+use anyhow::{Context, Result};
 use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_runtime::session::{Model, Options};
 use std::path::Path;
@@ -47,7 +47,7 @@ impl Loaded {
     /// The model as an artifact.
     pub(super) fn artifact(&self) -> Result<Artifact> {
         let mut graph = Graph::clone(&self.graph);
-        self.pipeline.run(&mut graph)?;
+        self.pipeline.run(&mut graph).unwrap_or_else(|bug| panic!("{bug}"));
         self.lowered(&graph)
     }
 
@@ -59,7 +59,11 @@ impl Loaded {
                 bar.get_or_insert_with(|| progress::bytes("weights", all)).set_position(read);
             }
         });
-        Ok(made?)
+        match made {
+            Err(BuildError::Schedule(error)) => Err(failure::unplanned(&error, &self.sources).into()),
+            Err(bug) if bug.code().is_none() => panic!("{bug}"),
+            made => Ok(made?),
+        }
     }
 }
 
@@ -83,15 +87,22 @@ pub(super) fn graph(path: &Path, model: &ModelArgs, format: MessageFormat) -> Re
     if !checked.diagnostics.is_empty() {
         output::show(&checked.diagnostics, &sources, format);
     }
-    let Some(graph) = checked.graph else { return Ok(None) };
-    ensure!(!graph.entries.is_empty(), "`{}` has no entry to run", path.display());
+    let failed = checked.diagnostics.iter().any(|d| d.severity == Severity::Error);
+    let lacking = |code, what: &str| Failure::new(code, format!("`{}` has no {what} to run", path.display()));
+    let graph = match checked.graph {
+        Some(graph) if graph.entries.is_empty() => return Err(lacking("MDL0707", "entry").into()),
+        Some(graph) => graph,
+        None if failed => return Ok(None),
+        None => return Err(lacking("MDL0209", "model").into()),
+    };
     Ok(Some(Loaded { graph: Arc::new(graph), sources: Arc::new(sources), file, pipeline: model.pipeline() }))
 }
 
 /// The artifact of a `.mdl` or `.mlc` file; `None` when the model was found wanting, which has been said.
 pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) -> Result<Option<Artifact>> {
     if is_artifact(path) {
-        return Ok(Some(Artifact::open(path, OpenOptions::default())?));
+        let opened = Artifact::open(path, OpenOptions::default());
+        return Ok(Some(opened.with_context(|| format!("`{}`", path.display()))?));
     }
     graph(path, model, format)?.map(|loaded| loaded.artifact()).transpose()
 }

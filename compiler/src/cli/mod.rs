@@ -1,15 +1,18 @@
 //! The command line: one file for each verb.
 //!
-//! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage.
+//! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage, 101 a bug of mlc, 130
+//! interrupted.
 
 mod bench;
 mod build;
 mod check;
 mod compare;
 mod completions;
+mod crash;
 mod dataset;
 mod emit;
 mod eval;
+mod explain;
 mod failure;
 mod fix;
 mod fmt;
@@ -29,6 +32,8 @@ mod runner;
 mod source;
 mod targets;
 mod version;
+
+pub use crash::install as report_bugs;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -65,6 +70,8 @@ enum Verb {
     Completions(completions::Args),
     /// Measures a model on data.
     Eval(eval::Args),
+    /// Explains a code of a message, with an example that fails and one that is right.
+    Explain(explain::Args),
     /// Applies the fixes that need no person.
     Fix(fix::Args),
     /// Formats model files.
@@ -83,17 +90,9 @@ enum Verb {
     Targets(targets::Args),
 }
 
-/// An error and its causes, but for those that an error before them quotes.
-fn causes(error: &anyhow::Error) -> String {
-    error.chain().fold(String::new(), |told, cause| match cause.to_string() {
-        cause if told.contains(&cause) => told,
-        cause if told.is_empty() => cause,
-        cause => format!("{told}: {cause}"),
-    })
-}
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    crash::install();
     let cli = Cli::parse();
     let Some(verb) = cli.verb else {
         if cli.version {
@@ -102,27 +101,29 @@ pub fn main() -> ExitCode {
         }
         Cli::command().error(ErrorKind::MissingSubcommand, "a command is missing; `mlc --help` lists them").exit();
     };
+    let format = cli.message_format;
     let result = match verb {
-        Verb::Bench(args) => bench::run(&args, cli.message_format),
-        Verb::Build(args) => build::run(&args, cli.message_format),
-        Verb::Compare(args) => compare::run(&args, cli.message_format),
+        Verb::Bench(args) => bench::run(&args, format),
+        Verb::Build(args) => build::run(&args, format),
+        Verb::Compare(args) => compare::run(&args, format),
         Verb::Completions(args) => completions::run(&args),
-        Verb::Eval(args) => eval::run(&args, cli.message_format),
+        Verb::Eval(args) => eval::run(&args, format),
+        Verb::Explain(args) => explain::run(&args),
         Verb::New(args) => new::run(&args),
         Verb::Ops(args) => ops::run(&args),
         Verb::Passes(args) => passes::run(&args),
-        Verb::Run(args) => run::run(&args, cli.message_format),
-        Verb::Check(args) => check::run(&args, cli.message_format),
-        Verb::Fix(args) => fix::run(&args, cli.message_format),
-        Verb::Fmt(args) => fmt::run(&args, cli.message_format),
+        Verb::Run(args) => run::run(&args, format),
+        Verb::Check(args) => check::run(&args, format),
+        Verb::Fix(args) => fix::run(&args, format),
+        Verb::Fmt(args) => fmt::run(&args, format),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Targets(args) => targets::run(&args),
     };
-    match result {
+    match result.and_then(|fine| output::require_written().map(|()| fine)) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            output::message(&format!("error: {}", causes(&error)));
+            failure::show(&error, format);
             ExitCode::from(1)
         }
     }

@@ -5,7 +5,7 @@ use super::inputs::{self, Given};
 use super::load::{self, RunArgs};
 use super::output::{self, MessageFormat};
 use super::source::ModelArgs;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mlc_codegen::base::{DType, Scalar};
 use mlc_runtime::npz::write_npz;
 use mlc_runtime::tensor::Tensor;
@@ -84,7 +84,7 @@ pub(super) fn position(shape: &[usize], mut at: usize) -> Vec<usize> {
 }
 
 fn label((name, tensor): &(String, Tensor), path: &Path, top: usize) -> Result<()> {
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let text = std::fs::read_to_string(path).map_err(|error| Failure::unread(path, &error))?;
     let labels: Vec<&str> = text.lines().collect();
     let width = tensor.shape().last().copied().unwrap_or(1).max(1);
     if labels.len() < width {

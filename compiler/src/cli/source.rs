@@ -1,15 +1,12 @@
 //! Reading and checking model files named on the command line.
 
+use super::failure::Failure;
 use crate::diag::{Diagnostic, SourceMap};
-use crate::frontend::{self, Checked};
+use crate::frontend::{self, Checked, TextError, read_text};
 use crate::passes::Pass;
 use crate::{Pipeline, report};
-use anyhow::{Context, Result};
-use std::io::Read;
+use anyhow::Result;
 use std::path::{Path, PathBuf};
-
-/// A file no larger than this is read; a model is text that people write.
-const LIMIT: u64 = 64 << 20;
 
 /// The flags of every verb that compiles.
 #[derive(Debug, clap::Args)]
@@ -87,20 +84,15 @@ pub(super) fn dim(text: &str) -> Result<(String, i64), String> {
 
 /// The text of a file; `-` is standard input.
 pub(super) fn read(path: &Path) -> Result<String> {
+    let text = match path == Path::new("-") {
+        true => read_text(std::io::stdin()),
+        false => std::fs::File::open(path).map_err(TextError::from).and_then(read_text),
+    };
     let name = path.display();
-    let mut bytes = Vec::new();
-    if path == Path::new("-") {
-        std::io::stdin().take(LIMIT + 1).read_to_end(&mut bytes).context("cannot read standard input")?;
-    } else {
-        let file = std::fs::File::open(path).with_context(|| format!("cannot open `{name}`"))?;
-        file.take(LIMIT + 1).read_to_end(&mut bytes).with_context(|| format!("cannot read `{name}`"))?;
-    }
-    anyhow::ensure!(bytes.len() as u64 <= LIMIT, "`{name}` is larger than {} MiB", LIMIT >> 20);
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
-        anyhow::anyhow!("`{name}` is no UTF-8 text: line {line}, byte {valid} of the file")
-    })
+    Ok(text.map_err(|error| match error {
+        TextError::Unread(_) => Failure::new(error.code(), format!("cannot read `{name}`: {error}")),
+        TextError::Unfit(_) => Failure::new(error.code(), format!("`{name}` is no model text: {error}")),
+    })?)
 }
 
 /// Parses a file into the source map; gives its number and what is wrong with its syntax.
@@ -115,14 +107,13 @@ pub(super) fn parse(path: &Path, sources: &mut SourceMap) -> Result<(u32, Vec<Di
 pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut SourceMap) -> Result<(u32, Checked)> {
     let text = read(path)?;
     let file = sources.add(path.display().to_string(), text);
-    let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let (weights, random_weights) = match &args.weights {
         Some(Weights::File(path)) => (Some(path.clone()), None),
         Some(Weights::Random(seed)) => (None, Some(*seed)),
         None => (None, None),
     };
     let options = frontend::Options {
-        folder: Some(parent.to_owned()),
+        folder: Some(path.parent().unwrap_or(Path::new("")).to_owned()),
         weights,
         random_weights,
         model: args.model.clone(),

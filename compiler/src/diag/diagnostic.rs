@@ -1,4 +1,4 @@
-//! The one diagnostic type, and the sources that its places are in.
+//! The one diagnostic type.
 
 use crate::types::Loc;
 
@@ -83,6 +83,17 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(code, message, loc, label) }
     }
 
+    /// An error of no place in a source: a file, a call, a machine.
+    pub fn placeless(code: &'static str, message: impl Into<String>) -> Self {
+        Diagnostic { labels: vec![], ..Diagnostic::error(code, message, Loc::default(), "") }
+    }
+
+    /// The place of the fault, before those that are there.
+    pub fn primary(mut self, loc: Loc, text: impl Into<String>) -> Self {
+        self.labels.insert(0, Label { loc, text: text.into(), primary: true });
+        self
+    }
+
     /// A further place.
     pub fn label(mut self, loc: Loc, text: impl Into<String>) -> Self {
         self.labels.push(Label { loc, text: text.into(), primary: false });
@@ -105,46 +116,5 @@ impl Diagnostic {
     pub fn fix(mut self, title: impl Into<String>, edits: Vec<Edit>, applicability: Applicability) -> Self {
         self.fixes.push(Fix { title: title.into(), edits, applicability });
         self
-    }
-}
-
-/// The sources of one compilation, by file number.
-#[derive(Clone, Debug, Default)]
-pub struct SourceMap {
-    files: Vec<(String, String)>,
-}
-
-impl SourceMap {
-    /// Adds a file by the name that messages show; gives its number.
-    pub fn add(&mut self, name: impl Into<String>, text: impl Into<String>) -> u32 {
-        self.files.push((name.into(), text.into()));
-        self.files.len() as u32 - 1
-    }
-
-    /// The name of a file.
-    pub fn name(&self, file: u32) -> &str {
-        &self.files[file as usize].0
-    }
-
-    /// The text of a file.
-    pub fn text(&self, file: u32) -> &str {
-        &self.files[file as usize].1
-    }
-
-    /// How many files there are.
-    pub fn len(&self) -> usize {
-        self.files.len()
-    }
-
-    /// Whether there is none.
-    pub fn is_empty(&self) -> bool {
-        self.files.is_empty()
-    }
-
-    /// Line and column of a place's start, from 1; columns count characters.
-    pub fn position(&self, loc: Loc) -> (usize, usize) {
-        let before = &self.text(loc.file)[..loc.start as usize];
-        let line_start = before.rfind('\n').map_or(0, |i| i + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
     }
 }

@@ -1,6 +1,6 @@
 //! One JSON object to a line, for tools.
 
-use super::{Applicability, Diagnostic, Severity, SourceMap, human};
+use super::{Applicability, Diagnostic, Severity, SourceMap, Style, human};
 use crate::types::Loc;
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ pub fn to_line(diagnostic: &Diagnostic, sources: &SourceMap) -> String {
         "notes": diagnostic.notes,
         "helps": diagnostic.helps,
         "fixes": fixes,
-        "rendered": human(diagnostic, sources, false),
+        "rendered": human(diagnostic, sources, Style::default()),
     })
     .to_string()
 }

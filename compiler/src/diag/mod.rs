@@ -3,11 +3,14 @@
 //! Invariant: knows no stage. Stages make data; `report` turns it into a `Diagnostic`.
 
 mod diagnostic;
+mod excerpt;
 mod fixes;
 mod json;
 mod render;
+mod sources;
 
-pub use diagnostic::{Applicability, Diagnostic, Edit, Fix, Label, Severity, SourceMap};
+pub use diagnostic::{Applicability, Diagnostic, Edit, Fix, Label, Severity};
 pub use fixes::apply;
 pub use json::{summary_line, to_line};
-pub use render::{human, short};
+pub use render::{Style, human, short};
+pub use sources::SourceMap;

@@ -6,7 +6,7 @@ use super::term::{Checks, Operand, Poison};
 use crate::diag::{Applicability, Diagnostic, Edit};
 use crate::ops::{Blame, OpError, Signature};
 use crate::types::{Loc, TensorType};
-use mlc_codegen::base::{Dim, Truth};
+use mlc_codegen::base::{DType, Dim, Truth};
 
 /// What an operator was given, and where.
 pub(super) struct Inputs<'a> {
@@ -71,12 +71,23 @@ impl Elaborator<'_> {
         }
         diagnostic.notes = error.notes;
         diagnostic.helps = error.helps;
+        if let Some((input, dtype)) = error.cast {
+            diagnostic = self.suggest_cast(diagnostic, given.place(&Blame::Input(input)), dtype);
+        }
         let diagnostic = match error.code {
             "MDL0302" => self.suggest_axis(diagnostic, given),
             "MDL0301" if given.signature.name == "matmul" => self.suggest_contraction(diagnostic, given),
             _ => diagnostic,
         };
         self.report(diagnostic)
+    }
+
+    /// `cast(ids, f32)`, as it would be written here.
+    pub(super) fn suggest_cast(&self, diagnostic: Diagnostic, loc: Loc, dtype: DType) -> Diagnostic {
+        let written = self.text(loc);
+        let shown = if written.len() <= 40 && !written.contains('\n') { written } else { "…" };
+        let edit = Edit { loc, text: format!("cast({written}, {dtype})") };
+        diagnostic.help(format!("cast it: cast({shown}, {dtype})")).fix("cast it", vec![edit], Applicability::Maybe)
     }
 
     fn binding(&self, given: &Inputs, input: usize) -> Option<(String, Loc)> {

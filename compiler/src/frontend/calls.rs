@@ -133,8 +133,7 @@ impl<'t> Elaborator<'t> {
                 Callee::Function(function) => {
                     let func = function.func;
                     if !func.params.iter().any(|param| param.name.name == word.name) {
-                        let file = self.files[function.module].file;
-                        let declared = Loc::new(file, func.name.span.start, func.name.span.end);
+                        let declared = self.loc_in(function.module, func.name.span);
                         let _ = self.no_parameter(func, &word.name, at, declared);
                     }
                 }

@@ -39,6 +39,8 @@ pub struct Checked {
     pub overrides: Vec<Override>,
     /// Mistakes and warnings in the order of the text.
     pub diagnostics: Vec<Diagnostic>,
+    /// Facts about a sound model that are neither.
+    pub notes: Vec<String>,
 }
 
 /// Deep nesting in a chain of blocks must not end the process: pages of a stack cost nothing until they are touched.
@@ -54,7 +56,7 @@ pub fn check(sources: &mut SourceMap, file: u32, options: &Options) -> Checked {
                 let loc = crate::types::Loc::new(file, 0, 0);
                 let message = format!("the system gives no thread to check in: {error}");
                 let diagnostics = vec![Diagnostic::error("MDL0217", message, loc, "")];
-                Checked { graph: None, profiles: vec![], overrides: vec![], diagnostics }
+                Checked { graph: None, profiles: vec![], overrides: vec![], diagnostics, notes: vec![] }
             }
         }
     })
@@ -65,7 +67,7 @@ fn whole(sources: &mut SourceMap, file: u32, options: &Options) -> Checked {
     let mut diagnostics = loaded.diagnostics;
     let refused = diagnostics.iter().any(|d| d.code == "MDL0001");
     if refused {
-        return Checked { graph: None, profiles: vec![], overrides: vec![], diagnostics };
+        return Checked { graph: None, profiles: vec![], overrides: vec![], diagnostics, notes: vec![] };
     }
     let unparsed = diagnostics.iter().any(|d| d.severity == Severity::Error);
     let mut elaborator = Elaborator::new(sources, &loaded.files, options);
@@ -78,7 +80,8 @@ fn whole(sources: &mut SourceMap, file: u32, options: &Options) -> Checked {
         diagnostics.retain(|d| d.severity == Severity::Error || !lint(d));
     }
     let graph = (!failed && elaborator.chosen).then_some(elaborator.graph);
-    Checked { graph, profiles, overrides: elaborator.overrides, diagnostics }
+    let notes = if graph.is_some() { elaborator.notes } else { vec![] };
+    Checked { graph, profiles, overrides: elaborator.overrides, diagnostics, notes }
 }
 
 /// Sorts by place and keeps one of those with equal code and place, the first that was found. One `weight` statement may

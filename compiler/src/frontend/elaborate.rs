@@ -97,6 +97,8 @@ pub(super) struct Elaborator<'t> {
     /// Overridden dims that were met.
     pub(super) pinned: HashSet<String>,
     pub(super) steps: u64,
+    /// Facts about the chosen model.
+    pub(super) notes: Vec<String>,
 }
 
 /// A graph without anything in it.
@@ -139,12 +141,18 @@ impl<'t> Elaborator<'t> {
             attributes: vec![],
             pinned: HashSet::new(),
             steps: 0,
+            notes: vec![],
         }
     }
 
     /// A place of the file that a frame's text is in.
     pub(super) fn loc(&self, frame: &Frame, span: Span) -> Loc {
-        Loc::new(self.files[frame.module].file, span.start, span.end)
+        self.loc_in(frame.module, span)
+    }
+
+    /// A place of a file, by its number among those that are checked.
+    pub(super) fn loc_in(&self, module: usize, span: Span) -> Loc {
+        Loc::new(self.files[module].file, span.start, span.end)
     }
 
     /// The text at a place.

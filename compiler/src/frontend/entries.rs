@@ -40,7 +40,7 @@ impl<'t> Elaborator<'t> {
                 continue;
             }
             let term = self.tensor_type(&frame, &param.ty).map(|typed| {
-                let value = self.value(typed.ty, Some(name.to_owned()), loc);
+                let value = self.value(typed.ty, Some(name.to_owned()), self.loc(&frame, param.span));
                 let external = names.get(name).cloned().unwrap_or_else(|| name.to_owned());
                 inputs.push(Input { name: external, value });
                 Term::Tensor(Operand { value, from: typed.from.into(), name: Some(Rc::new((name.to_owned(), loc))) })

@@ -132,7 +132,7 @@ impl<'t> Elaborator<'t> {
             let value =
                 self.expr(frame, expr).and_then(|term| self.static_argument(inner, param, term, (at, expr, frame)));
             failed |= value.is_err();
-            let loc = Loc::new(self.files[inner.module].file, param.name.span.start, param.name.span.end);
+            let loc = self.loc(inner, param.name.span);
             inner.bind(&param.name.name, value.map(Term::Static), loc);
         }
         if failed { Err(Poison) } else { Ok(open) }
@@ -141,7 +141,7 @@ impl<'t> Elaborator<'t> {
     fn no_static(&mut self, call: &Call, item: &IndexItem, at: Loc) -> Checks<()> {
         let func = call.function.func;
         let names: Vec<&str> = func.statics.iter().map(|param| &*param.name.name).collect();
-        let declared = Loc::new(self.files[call.function.module].file, func.name.span.start, func.name.span.end);
+        let declared = self.loc_in(call.function.module, func.name.span);
         let (message, word) = match &item.kind {
             IndexKind::Named(name, _) => {
                 (format!("`{}` has no static argument `{}`", func.name.name, name.name), Some(name))

@@ -2,12 +2,12 @@
 
 use super::arguments::Argument;
 use super::elaborate::Elaborator;
-use super::operators::op_named;
 use super::origin::{Origin, Whence};
 use super::scope::Frame;
 use super::term::{Checks, Operand, Poison, Static, Term};
 use super::words;
 use crate::diag::Diagnostic;
+use crate::ops::OpKind;
 use crate::types::Loc;
 use mlc_codegen::base::{DType, Dim, Truth};
 use mlc_grammar::ast::{Expr, ExprKind, IndexItem, IndexKind, UnaryOp};
@@ -29,8 +29,25 @@ pub(super) enum Item {
 /// What is written between two commas, evaluated.
 enum Written {
     Term(Term, bool),
-    Slice(Option<(Dim, bool)>, Option<(Dim, bool)>),
+    Slice(Option<Bound>, Option<Bound>),
     Rest,
+}
+
+/// An end of a slice.
+struct Bound {
+    dim: Dim,
+    /// A negative literal, which counts from the end.
+    negative: bool,
+    /// As it is written, for messages.
+    text: String,
+}
+
+/// An axis that is indexed.
+#[derive(Clone, Copy)]
+struct Axis<'a> {
+    number: usize,
+    dim: &'a Dim,
+    from: &'a Whence,
 }
 
 impl Elaborator<'_> {
@@ -95,9 +112,11 @@ impl Elaborator<'_> {
             IndexKind::At(expr) => Ok(Written::Term(self.expr(frame, expr)?, is_negative(expr))),
             IndexKind::Rest => Ok(Written::Rest),
             IndexKind::Slice(start, stop) => {
-                let mut bound = |expr: &Option<Expr>| match expr {
-                    Some(expr) => self.dim(frame, expr).map(|(dim, _)| Some((dim, is_negative(expr)))),
-                    None => Ok(None),
+                let mut bound = |expr: &Option<Expr>| {
+                    let Some(expr) = expr else { return Ok(None) };
+                    let (dim, _) = self.dim(frame, expr)?;
+                    let text = self.text(self.loc(frame, expr.span)).to_owned();
+                    Ok(Some(Bound { dim, negative: is_negative(expr), text }))
                 };
                 let (start, stop) = (bound(start), bound(stop));
                 Ok(Written::Slice(start?, stop?))
@@ -145,11 +164,13 @@ impl Elaborator<'_> {
                     axis += skipped;
                 }
                 Written::Slice(start, stop) => {
-                    items.push(self.range_item(&dims[axis], (start, stop), (axis, &from[axis]), at)?);
+                    let along = Axis { number: axis, dim: &dims[axis], from: &from[axis] };
+                    items.push(self.range_item(along, start, stop, at)?);
                     axis += 1;
                 }
                 Written::Term(term, negative) => {
-                    items.push(self.at_item(&dims[axis], &term, negative, axis, at)?);
+                    let along = Axis { number: axis, dim: &dims[axis], from: &from[axis] };
+                    items.push(self.at_item(along, &term, negative, at)?);
                     axis += 1;
                 }
             }
@@ -158,33 +179,32 @@ impl Elaborator<'_> {
         Ok(items)
     }
 
-    #[allow(clippy::type_complexity)]
-    fn range_item(
-        &mut self,
-        dim: &Dim,
-        (start, stop): (Option<(Dim, bool)>, Option<(Dim, bool)>),
-        (axis, from): (usize, &Whence),
-        at: Loc,
-    ) -> Checks<Item> {
+    fn range_item(&mut self, axis: Axis, start: Option<Bound>, stop: Option<Bound>, at: Loc) -> Checks<Item> {
         if start.is_none() && stop.is_none() {
             return Ok(Item::Keep);
         }
-        let from_end = |bound: (Dim, bool)| if bound.1 { bound.0 + dim } else { bound.0 };
-        let start = start.map_or_else(|| Dim::from(0), from_end);
-        let stop = stop.map_or_else(|| dim.clone(), from_end);
-        self.require_within(&Dim::from(0), &start, axis, dim, at)?;
-        self.require_within(&start, &stop, axis, dim, at)?;
-        self.require_within(&stop, dim, axis, dim, at)?;
+        let extent = (axis.dim.clone(), self.show_dim(axis.dim));
+        let whole = |bound: Option<Bound>, open: (Dim, String)| match bound {
+            Some(bound) if bound.negative => (bound.dim + axis.dim, bound.text),
+            Some(bound) => (bound.dim, bound.text),
+            None => open,
+        };
+        let zero = (Dim::from(0), "0".to_owned());
+        let (start, stop) = (whole(start, zero.clone()), whole(stop, extent.clone()));
+        for (a, b) in [(&zero, &start), (&start, &stop), (&stop, &extent)] {
+            self.require_within((&a.0, &a.1), (&b.0, &b.1), axis, at)?;
+        }
+        let (start, stop) = (start.0, stop.0);
         let extent = stop.clone() - &start;
-        let from = match (self.graph.slots.equal(&extent, dim), extent.as_slot()) {
-            (Truth::Yes, _) => from.clone(),
+        let from = match (self.graph.slots.equal(&extent, axis.dim), extent.as_slot()) {
+            (Truth::Yes, _) => axis.from.clone(),
             (_, Some(_)) => self.origin_of(&extent, &None),
             _ => Origin::new(at, format!("`{}` comes from this slice", self.show_dim(&extent))),
         };
         Ok(Item::Range(start, stop, from))
     }
 
-    fn at_item(&mut self, dim: &Dim, term: &Term, negative: bool, axis: usize, at: Loc) -> Checks<Item> {
+    fn at_item(&mut self, axis: Axis, term: &Term, negative: bool, at: Loc) -> Checks<Item> {
         let Term::Static(value) = term else {
             let message = "an index of a state must be a dim or an integer";
             return self.error("MDL0205", message, at, format!("this is {}", term.kind()));
@@ -192,19 +212,21 @@ impl Elaborator<'_> {
         match value.plain() {
             Static::Unknown => Err(Poison),
             Static::Dim(index, _) => {
-                let index = if negative { index.clone() + dim } else { index.clone() };
-                if let (Some(i), Some(extent)) = (index.as_constant(), dim.as_constant())
+                let index = if negative { index.clone() + axis.dim } else { index.clone() };
+                if let (Some(i), Some(extent)) = (index.as_constant(), axis.dim.as_constant())
                     && !(0..extent).contains(&i)
                 {
-                    let message = format!("this index leaves axis {axis}, whose extent is {extent}");
+                    let message = format!("this index leaves axis {}, whose extent is {extent}", axis.number);
                     let label = match extent {
                         0 => "the axis is empty".to_owned(),
                         _ => format!("its positions are 0 to {}, or -1 to -{extent} from the end", extent - 1),
                     };
                     return self.error("MDL0309", message, at, label);
                 }
-                self.require_within(&Dim::from(0), &index, axis, dim, at)?;
-                self.require_within(&(index.clone() + 1), dim, axis, dim, at)?;
+                let (next, extent) = (index.clone() + 1, self.show_dim(axis.dim));
+                let (shown, after) = (self.show_dim(&index), self.show_dim(&next));
+                self.require_within((&Dim::from(0), "0"), (&index, &shown), axis, at)?;
+                self.require_within((&next, &after), (axis.dim, &extent), axis, at)?;
                 Ok(Item::At(index))
             }
             other => {
@@ -214,32 +236,46 @@ impl Elaborator<'_> {
         }
     }
 
-    /// Refuses `a > b` for a bound of an axis; where it is open a guard is left.
-    fn require_within(&mut self, a: &Dim, b: &Dim, axis: usize, dim: &Dim, at: Loc) -> Checks<()> {
-        let truth = match (a.as_constant(), b.as_constant()) {
-            (Some(a), Some(b)) if a > b => Truth::No,
-            _ => self.at_most(a, b),
-        };
-        match truth {
+    /// Refuses `a > b` for bounds of an axis, each with how it is shown; where it is open a guard is left.
+    fn require_within(&mut self, (a, x): (&Dim, &str), (b, y): (&Dim, &str), axis: Axis, at: Loc) -> Checks<()> {
+        match self.in_order(a, b) {
             Truth::Yes => Ok(()),
             Truth::Unknown => {
-                let question = format!("whether `{}` fits in `{}`", self.show_dim(a), self.show_dim(b));
-                self.guard(b.clone() - a, false, &question, at);
+                let question = format!("whether `{x}` fits in `{y}`");
+                let from = if b == axis.dim { axis.from.clone() } else { None };
+                self.guard_against(b.clone() - a, false, &question, at, from);
                 Ok(())
             }
             Truth::No => {
-                let extent = self.show_dim(dim);
-                let message = format!("this index leaves axis {axis}, whose extent is {extent}");
-                let label = format!("`{}` is more than `{}`", self.show_dim(a), self.show_dim(b));
-                let diagnostic = Diagnostic::error("MDL0309", message, at, label);
+                let message =
+                    format!("this index leaves axis {}, whose extent is {}", axis.number, self.show_dim(axis.dim));
+                let diagnostic = Diagnostic::error("MDL0309", message, at, format!("`{x}` is more than `{y}`"));
                 self.report(diagnostic.note("an index counts from 0; a negative literal counts from the end"))
             }
         }
     }
 
-    /// Refuses `a > b`; where it is open a guard is left.
+    fn in_order(&mut self, a: &Dim, b: &Dim) -> Truth {
+        match (a.as_constant(), b.as_constant()) {
+            (Some(a), Some(b)) if a > b => Truth::No,
+            _ => self.at_most(a, b),
+        }
+    }
+
+    /// Refuses `a > b` for the range of a counted dim; where it is open a guard is left.
     pub(super) fn require_at_most(&mut self, a: &Dim, b: &Dim, at: Loc) -> Checks<()> {
-        self.require_within(a, b, 0, b, at)
+        let (x, y) = (self.show_dim(a), self.show_dim(b));
+        match self.in_order(a, b) {
+            Truth::Yes => Ok(()),
+            Truth::Unknown => {
+                self.guard(b.clone() - a, false, &format!("whether `{x}` fits in `{y}`"), at);
+                Ok(())
+            }
+            Truth::No => {
+                let message = "this range does not hold what the operator may count";
+                self.error("MDL0312", message, at, format!("`{x}` is more than `{y}`"))
+            }
+        }
     }
 
     fn index_tensor(
@@ -300,11 +336,11 @@ impl Elaborator<'_> {
     ) -> Checks<Term> {
         let full = |w: &Written| matches!(w, Written::Slice(None, None));
         let others = written.iter().enumerate().all(|(i, w)| i == place || full(w));
-        let Some(op) = op_named(&["gather"]).filter(|_| others) else {
+        if !others {
             let diagnostic =
                 Diagnostic::error("MDL0309", "an index by a tensor stands alone", loc, "mixed with slices here");
             return self.report(diagnostic.help("slice first, then index: gather(x, ids, axis = …)"));
-        };
+        }
         let Some(Written::Term(index, _)) = written.into_iter().nth(place) else { return Err(Poison) };
         let index = self.tensor(frame, &index, Some(DType::I64), loc)?;
         let arguments = vec![
@@ -312,7 +348,7 @@ impl Elaborator<'_> {
             Argument::positional(Term::Tensor(index), loc),
             Argument::named("axis", Static::dim(place as i64), loc),
         ];
-        self.apply_op(frame, op, arguments, loc)
+        self.apply_op(frame, OpKind::Gather, arguments, loc)
     }
 }
 

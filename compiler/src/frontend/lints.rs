@@ -1,5 +1,6 @@
 //! Warnings: names that nothing uses, dims without a bound, names one letter apart, weights that are left over.
 
+use super::bodies::promised_types;
 use super::elaborate::Elaborator;
 use crate::diag::{Applicability, Diagnostic, Edit};
 use crate::types::Loc;
@@ -45,35 +46,27 @@ impl Elaborator<'_> {
 
     /// MDL0904: a dim that a parameter introduces, that is used once and is one edit from another.
     pub(super) fn lint_introduced(&mut self, module: usize, func: &Func) {
-        let file = self.files[module].file;
-        let mut counts: HashMap<&str, (usize, Loc)> = HashMap::new();
-        let introduced = |name: &str| func_name(func, name);
-        for ty in func.params.iter().map(|param| &param.ty).chain(results(func)) {
-            let TypeKind::Tensor(_, dims) = &ty.kind else { continue };
-            for dim in dims {
-                let TypeDimKind::Size(expr) = &dim.kind else { continue };
-                for (name, span) in names(expr) {
-                    if let Some(name) = introduced(name) {
-                        counts.entry(name).or_insert((0, Loc::new(file, span.start, span.end))).0 += 1;
-                    }
-                }
+        let mut counts: HashMap<&str, (usize, ast::Span)> = HashMap::new();
+        for expr in sizes(func) {
+            for (name, span) in names(expr) {
+                counts.entry(name).or_insert((0, span)).0 += 1;
             }
         }
         let statics: Vec<&str> = func.statics.iter().map(|param| &*param.name.name).collect();
-        let body = self.text(Loc::new(file, func.body.span.start, func.body.span.end));
-        let mut lonely: Vec<(&str, Loc)> = counts
+        let body = self.text(self.loc_in(module, func.body.span));
+        let lonely = |name: &str| !statics.contains(&name) && name.len() > 2 && !word_in(body, name);
+        let mut once: Vec<(&str, ast::Span)> = counts
             .iter()
-            .filter(|(name, (count, _))| {
-                *count == 1 && !statics.contains(name) && name.len() > 2 && !word_in(body, name)
-            })
-            .map(|(name, (_, loc))| (*name, *loc))
+            .filter(|(name, (count, _))| *count == 1 && lonely(name))
+            .map(|(n, (_, s))| (*n, *s))
             .collect();
-        lonely.sort();
-        for (name, loc) in lonely {
+        once.sort_by_key(|(name, _)| *name);
+        for (name, span) in once {
             let others = counts.keys().copied().chain(statics.iter().copied()).filter(|other| *other != name);
             let mut near: Vec<&str> = others.filter(|other| strsim::damerau_levenshtein(name, other) == 1).collect();
             near.sort_unstable();
             if let Some(near) = near.first() {
+                let loc = self.loc_in(module, span);
                 let message = format!("`{name}` introduces a dim that is used nowhere else");
                 let diagnostic = Diagnostic::warning("MDL0904", message, loc, "any size fits here");
                 self.diagnostics.push(diagnostic.help(format!("did you mean `{near}`?")).fix(
@@ -86,26 +79,17 @@ impl Elaborator<'_> {
     }
 }
 
-fn results(func: &Func) -> impl Iterator<Item = &ast::Type> {
-    let (one, many): (Option<&ast::Type>, &[ast::Param]) = match &func.ret {
-        ast::Ret::Type(ty) => (Some(ty), &[]),
-        ast::Ret::Named(fields) => (None, fields),
-    };
-    one.into_iter().chain(many.iter().map(|field| &field.ty))
-}
-
-/// The name as it is kept in the function's own tree.
-fn func_name<'f>(func: &'f Func, name: &str) -> Option<&'f str> {
-    let types = func.params.iter().map(|param| &param.ty).chain(results(func));
+/// The sizes in the types of a function's parameters and results.
+fn sizes(func: &Func) -> impl Iterator<Item = &Expr> {
+    let types = func.params.iter().map(|param| &param.ty).chain(promised_types(func));
     let dims = types.flat_map(|ty| match &ty.kind {
         TypeKind::Tensor(_, dims) => dims.as_slice(),
         TypeKind::Error => &[],
     });
     dims.filter_map(|dim| match &dim.kind {
-        TypeDimKind::Size(expr) => expr.as_name(),
+        TypeDimKind::Size(expr) => Some(expr),
         _ => None,
     })
-    .find(|own| *own == name)
 }
 
 /// Every name in an expression of dims.

@@ -4,6 +4,7 @@ use super::elaborate::Elaborator;
 use super::scope::{Entity, Frame, Function};
 use super::term::{Checks, Poison, Static, Term};
 use super::words;
+use crate::diag::Diagnostic;
 use crate::ops::OpKind;
 use crate::types::Loc;
 use mlc_codegen::base::DType;
@@ -47,7 +48,7 @@ impl<'t> Elaborator<'t> {
                     _ => "a profile",
                 };
                 let (message, bound) = (format!("`{name}` is {what}, not a value"), *bound);
-                let diagnostic = crate::diag::Diagnostic::error("MDL0212", message, loc, "used as a value here");
+                let diagnostic = Diagnostic::error("MDL0212", message, loc, "used as a value here");
                 let diagnostic = diagnostic.label(bound, "declared here");
                 return self.report(match what {
                     "a function" | "a block" => diagnostic.help(format!("call it: {name}(…)")),
@@ -68,7 +69,7 @@ impl<'t> Elaborator<'t> {
     fn unknown_name(&mut self, frame: &Frame, name: &str, loc: Loc) -> Checks<Term> {
         if OpKind::by_name(name).is_some() {
             let message = format!("`{name}` is an operator, not a value");
-            let diagnostic = crate::diag::Diagnostic::error("MDL0212", message, loc, "used as a value here");
+            let diagnostic = Diagnostic::error("MDL0212", message, loc, "used as a value here");
             return self.report(diagnostic.help(format!("call it: {name}(…)")));
         }
         let module = &self.modules[frame.module];

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod attributes;
+mod attrs;
 mod blame;
 mod bodies;
 mod calls;
@@ -37,6 +38,7 @@ mod state;
 mod statics;
 mod suggest;
 mod term;
+mod text;
 mod typing;
 mod unify;
 mod weight_files;
@@ -45,3 +47,4 @@ mod words;
 
 pub use check::{Checked, Options, check};
 pub use profiles::{Argument, Directive, Override, Profile};
+pub use text::{TextError, read_text};

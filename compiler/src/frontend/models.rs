@@ -10,7 +10,7 @@ use super::words;
 use crate::diag::{Diagnostic, Severity};
 use crate::graph::Graph;
 use crate::types::Loc;
-use mlc_grammar::ast::{Ident, Import, ImportNames, Item, ItemKind, MemberKind, Model, StaticParam};
+use mlc_grammar::ast::{Ident, Import, ImportNames, Item, ItemKind, MemberKind, Model, Span, StaticParam};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -34,6 +34,7 @@ impl<'t> Elaborator<'t> {
             let paths: Vec<String> = self.graph.nodes.values().map(|node| node.path.clone()).collect();
             keys.extend(self.weights.used.iter().cloned().chain(paths));
             if chosen.is_some_and(|own| std::ptr::eq(own, model)) {
+                self.notes = self.weights.notes();
                 self.graph.weights = Arc::new(std::mem::take(&mut self.weights.set));
                 built = Some(std::mem::replace(&mut self.graph, base.clone()));
             }
@@ -87,7 +88,7 @@ impl<'t> Elaborator<'t> {
             ItemKind::Error(names) => {
                 self.modules[index].lost = true;
                 for name in names {
-                    let loc = Loc::new(self.modules[index].file, name.span.start, name.span.end);
+                    let loc = self.loc_in(index, name.span);
                     self.modules[index].names.entry(&name.name).or_insert((Entity::Lost, loc));
                 }
             }
@@ -95,7 +96,7 @@ impl<'t> Elaborator<'t> {
     }
 
     fn declare_item(&mut self, index: usize, name: &'t Ident, entity: Entity<'t>) {
-        let loc = Loc::new(self.modules[index].file, name.span.start, name.span.end);
+        let loc = self.loc_in(index, name.span);
         if matches!(&*name.name, "none" | "size" | "int") || name.name.parse::<mlc_codegen::base::DType>().is_ok() {
             let message = format!("`{}` is a word of the language", name.name);
             let _: Checks<()> = self.error("MDL0219", message, loc, "reserved: choose another name");
@@ -124,7 +125,7 @@ impl<'t> Elaborator<'t> {
                     Some((entity, _)) => entity.clone(),
                     None if self.modules[file].lost => Entity::Lost,
                     None => {
-                        let loc = Loc::new(self.modules[index].file, name.span.start, name.span.end);
+                        let loc = self.loc_in(index, name.span);
                         let _: Checks<()> = self.not_in_file(file, &name.name, loc);
                         Entity::Lost
                     }
@@ -159,8 +160,7 @@ impl<'t> Elaborator<'t> {
     }
 
     fn choose_model(&mut self, root: usize, models: &[&'t Model]) -> Option<&'t Model> {
-        let file = self.modules[root].file;
-        let loc = |model: &Model| Loc::new(file, model.name.span.start, model.name.span.end);
+        let top = self.loc_in(root, Span::default());
         let names = || words::listed(models.iter().map(|model| &model.name.name));
         match (&self.options.model, models) {
             (None, []) => None,
@@ -168,7 +168,8 @@ impl<'t> Elaborator<'t> {
             (None, [first, ..]) => {
                 if !self.options.without_weights {
                     let message = format!("this file has several models: {}", names());
-                    let diagnostic = Diagnostic::error("MDL0209", message, loc(first), "the first of them");
+                    let diagnostic =
+                        Diagnostic::error("MDL0209", message, self.loc_in(root, first.name.span), "the first of them");
                     let _: Checks<()> = self.report(diagnostic.help("choose one with --model NAME"));
                 }
                 None
@@ -176,7 +177,7 @@ impl<'t> Elaborator<'t> {
             (Some(wanted), models) => {
                 let found = models.iter().copied().find(|model| *model.name.name == **wanted);
                 if found.is_none() {
-                    let place = models.first().map_or(Loc::new(file, 0, 0), |model| loc(model));
+                    let place = models.first().map_or(top, |model| self.loc_in(root, model.name.span));
                     let diagnostic =
                         Diagnostic::error("MDL0209", format!("there is no model `{wanted}` in this file"), place, "");
                     let _: Checks<()> = self.report(match models.is_empty() {
@@ -283,11 +284,10 @@ impl<'t> Elaborator<'t> {
 
     /// `-D` of a name that the file does not have.
     fn unknown_pins(&mut self, root: usize) {
-        let file = self.modules[root].file;
         for (name, value) in self.options.dims.clone() {
             if !self.pinned.contains(&name) {
                 let message = format!("-D {name}={value}: the file has no dim `{name}`");
-                let _: Checks<()> = self.error("MDL0207", message, Loc::new(file, 0, 0), "checked here");
+                let _: Checks<()> = self.error("MDL0207", message, self.loc_in(root, Span::default()), "checked here");
             }
         }
     }

@@ -1,16 +1,14 @@
 //! Files: the one that is checked and those it imports, each parsed once.
 
+use super::text::{TextError, read_text};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::report;
 use crate::types::Loc;
 use mlc_grammar::Parsed;
 use mlc_grammar::ast::{Import, ImportNames, ItemKind, Text};
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-/// A file no larger than this is read; a model is text that people write.
-const LIMIT: u64 = 64 << 20;
 /// How many files may import each other in a chain.
 const DEEPEST: usize = 64;
 
@@ -102,7 +100,7 @@ impl Loader<'_> {
             Ok(text) => text,
             Err(why) => {
                 let message = format!("cannot import `{}`: {why}", import.from.value);
-                self.report(Diagnostic::error("MDL0003", message, loc, "imported here"));
+                self.report(Diagnostic::error(why.code(), message, loc, "imported here"));
                 return None;
             }
         };
@@ -159,21 +157,12 @@ fn inside(folder: &Path, from: &Text) -> Option<PathBuf> {
     Some(clean)
 }
 
-fn read(path: &Path) -> Result<String, String> {
-    let file = std::fs::File::open(path).map_err(|error| error.to_string())?;
-    if !file.metadata().is_ok_and(|m| m.is_file()) {
-        return Err("it is not a regular file".into());
+fn read(path: &Path) -> Result<String, TextError> {
+    let file = std::fs::File::open(path)?;
+    match file.metadata()?.is_file() {
+        true => read_text(file),
+        false => Err(TextError::Unread("it is not a regular file".into())),
     }
-    let mut bytes = Vec::new();
-    file.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    if bytes.len() as u64 > LIMIT {
-        return Err(format!("it is larger than {} MiB", LIMIT >> 20));
-    }
-    String::from_utf8(bytes).map_err(|error| {
-        let valid = error.utf8_error().valid_up_to();
-        let line = error.as_bytes()[..valid].iter().filter(|b| **b == b'\n').count() + 1;
-        format!("it is no UTF-8 text: line {line}, byte {valid} of the file")
-    })
 }
 
 /// The words that an import brings into scope.

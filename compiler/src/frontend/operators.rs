@@ -12,28 +12,23 @@ use mlc_codegen::base::{DType, Scalar, Storage};
 use mlc_grammar::ast::{BinaryOp, UnaryOp};
 use mlc_runtime::tensor::Tensor;
 
-/// The operator of the table behind a sign.
-fn word(op: BinaryOp) -> &'static [&'static str] {
+/// The operator behind a sign.
+fn behind(op: BinaryOp) -> OpKind {
     match op {
-        BinaryOp::Add => &["add"],
-        BinaryOp::Sub => &["sub"],
-        BinaryOp::Mul => &["mul"],
-        BinaryOp::Div => &["div"],
-        BinaryOp::MatMul => &["matmul"],
-        BinaryOp::Eq => &["equal", "eq"],
-        BinaryOp::Ne => &["not_equal", "ne"],
-        BinaryOp::Lt => &["less", "lt"],
-        BinaryOp::Le => &["less_equal", "le"],
-        BinaryOp::Gt => &["greater", "gt"],
-        BinaryOp::Ge => &["greater_equal", "ge"],
-        BinaryOp::And => &["logical_and", "and"],
-        BinaryOp::Or => &["logical_or", "or"],
+        BinaryOp::Add => OpKind::Add,
+        BinaryOp::Sub => OpKind::Sub,
+        BinaryOp::Mul => OpKind::Mul,
+        BinaryOp::Div => OpKind::Div,
+        BinaryOp::MatMul => OpKind::Matmul,
+        BinaryOp::Eq => OpKind::Eq,
+        BinaryOp::Ne => OpKind::Ne,
+        BinaryOp::Lt => OpKind::Lt,
+        BinaryOp::Le => OpKind::Le,
+        BinaryOp::Gt => OpKind::Gt,
+        BinaryOp::Ge => OpKind::Ge,
+        BinaryOp::And => OpKind::And,
+        BinaryOp::Or => OpKind::Or,
     }
-}
-
-/// The first operator of these names that the table has.
-pub(super) fn op_named(names: &[&str]) -> Option<OpKind> {
-    names.iter().find_map(|name| OpKind::by_name(name))
 }
 
 impl Elaborator<'_> {
@@ -58,11 +53,11 @@ impl Elaborator<'_> {
                 }
             };
         }
-        let names: &[&str] = match op {
-            UnaryOp::Neg => &["neg"],
-            UnaryOp::Not => &["logical_not", "not"],
+        let op = match op {
+            UnaryOp::Neg => OpKind::Neg,
+            UnaryOp::Not => OpKind::Not,
         };
-        self.operator(frame, names, vec![(term, at)], loc)
+        self.apply_op(frame, op, vec![Argument::positional(term, at)], loc)
     }
 
     /// `a op b`.
@@ -79,16 +74,8 @@ impl Elaborator<'_> {
         {
             return Ok(Term::Static(value));
         }
-        self.operator(frame, word(op), vec![a, b], loc)
-    }
-
-    fn operator(&mut self, frame: &Frame, names: &[&str], operands: Vec<(Term, Loc)>, loc: Loc) -> Checks<Term> {
-        let Some(op) = op_named(names) else {
-            let message = format!("this version of mlc has no operator `{}`", names[0]);
-            return self.error("MDL0601", message, loc, "found here");
-        };
-        let arguments = operands.into_iter().map(|(term, at)| Argument::positional(term, at)).collect();
-        self.apply_op(frame, op, arguments, loc)
+        let operands = [a, b].map(|(term, at)| Argument::positional(term, at));
+        self.apply_op(frame, behind(op), operands.into(), loc)
     }
 
     /// The tensor of a term. A number takes `want`, the element type of what it stands beside.
@@ -116,8 +103,7 @@ impl Elaborator<'_> {
                     Argument::positional(Term::Static(Static::dim(dim.clone())), loc),
                     Argument::positional(Term::Static(Static::DType(dtype)), loc),
                 ];
-                let op = op_named(&["scalar"]).expect("the table has `scalar`");
-                match self.apply_op(frame, op, arguments, loc)? {
+                match self.apply_op(frame, OpKind::Scalar, arguments, loc)? {
                     Term::Tensor(operand) => Ok(operand),
                     _ => Err(Poison),
                 }

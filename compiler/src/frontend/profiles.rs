@@ -74,7 +74,7 @@ impl Elaborator<'_> {
         for item in &self.files[root].parsed.file.items {
             let ItemKind::Profile(profile) = &item.kind else { continue };
             let name = profile.name.name.to_string();
-            let loc = self.place_in(root, profile.name.span);
+            let loc = self.loc_in(root, profile.name.span);
             let mut directives = vec![];
             for directive in &profile.directives {
                 directives.extend(self.directive(root, &directive.name, &directive.args, directive.span));
@@ -88,7 +88,7 @@ impl Elaborator<'_> {
             && !all.iter().any(|profile| profile.name == *wanted)
         {
             let message = format!("there is no profile `{wanted}` in this file");
-            let diagnostic = Diagnostic::error("MDL0209", message, self.place_in(root, Span::default()), "");
+            let diagnostic = Diagnostic::error("MDL0209", message, self.loc_in(root, Span::default()), "");
             let _: Checks<()> = self.report(match all.is_empty() {
                 true => diagnostic.note("the file has no profile"),
                 false => diagnostic.note(format!("it has {}", words::listed(all.iter().map(|p| &p.name)))),
@@ -97,14 +97,10 @@ impl Elaborator<'_> {
         all
     }
 
-    fn place_in(&self, module: usize, span: Span) -> Loc {
-        Loc::new(self.files[module].file, span.start, span.end)
-    }
-
     /// A directive with its arguments checked; `None` when its name is not known.
     pub(super) fn directive(&mut self, module: usize, name: &Ident, args: &[Arg], span: Span) -> Option<Directive> {
         let Some(row) = find(&name.name) else {
-            let loc = self.place_in(module, name.span);
+            let loc = self.loc_in(module, name.span);
             let near = words::nearest(&name.name, names());
             let all: Vec<&str> = names().collect();
             let note = format!("directives are {}", all.join(", "));
@@ -124,7 +120,7 @@ impl Elaborator<'_> {
                     }
                 },
             };
-            let loc = self.place_in(module, arg.value.span);
+            let loc = self.loc_in(module, arg.value.span);
             let Some(takes) = takes else {
                 let message = format!("the arguments of `{}` have names", row.name);
                 let all: Vec<&str> = row.args.iter().map(|(own, _)| *own).collect();
@@ -142,11 +138,11 @@ impl Elaborator<'_> {
                 None => self.wrong_argument(row, arg, takes, loc),
             }
         }
-        Some(Directive { name: row.name.into(), args: values, loc: self.place_in(module, span) })
+        Some(Directive { name: row.name.into(), args: values, loc: self.loc_in(module, span) })
     }
 
     fn no_directive_argument(&mut self, module: usize, row: &Row, word: &Ident) {
-        let loc = self.place_in(module, word.span);
+        let loc = self.loc_in(module, word.span);
         let all: Vec<&str> = row.args.iter().map(|(own, _)| *own).collect();
         let message = format!("`{}` has no argument `{}`", row.name, word.name);
         let mut diagnostic = Diagnostic::error("MDL0507", message, loc, "not known");
@@ -191,7 +187,7 @@ impl Elaborator<'_> {
             if prefixes().any(|path| glob(pattern, path)) {
                 continue;
             }
-            let loc = self.place_in(module, item.span);
+            let loc = self.loc_in(module, item.span);
             let message = format!("no weight of the model matches `{pattern}`");
             let mut diagnostic = Diagnostic::error("MDL0505", message, loc, "selects nothing");
             match words::nearest(pattern, prefixes()) {

@@ -134,7 +134,7 @@ impl<'t> Elaborator<'t> {
         self.inside(&mut block, |e| parts.body.stmts.iter().for_each(|stmt| e.statement(frame, stmt)));
         self.require_writers_once(writes);
         let results = self.inside(&mut block, |e| {
-            let results = carried.iter().zip(&params).map(|(carried, param)| e.next(frame, carried, param, parts.body));
+            let results = carried.iter().zip(&params).map(|(carried, param)| e.next(frame, carried, param));
             results.collect::<Vec<_>>()
         });
         frame.scopes.pop();
@@ -199,7 +199,7 @@ impl<'t> Elaborator<'t> {
     }
 
     /// What a carried name is at the end of an iteration: its last binding at the top level of the body.
-    fn next(&mut self, frame: &Frame, carried: &Carried, param: &Checks<Operand>, body: &Body) -> Checks<Operand> {
+    fn next(&mut self, frame: &Frame, carried: &Carried, param: &Checks<Operand>) -> Checks<Operand> {
         let binding = frame.scopes.last().and_then(|scope| scope.get(&carried.name)).cloned();
         let binding = binding.ok_or(Poison)?;
         let param = param.as_ref().map_err(|poison| *poison)?;
@@ -220,12 +220,12 @@ impl<'t> Elaborator<'t> {
         let Some(difference) = self.difference(&wanted.ty, &given.ty, binding.loc) else { return Ok(operand) };
         let (was, is) = (self.show(&wanted.ty), self.show(&given.ty));
         let message = format!("the body of `repeat` changes the type of `{}`", carried.name);
-        debug_assert!(body.span.end >= body.span.start);
         let diagnostic = Diagnostic::error("MDL0307", message, binding.loc, format!("{is} here"))
             .label(carried.loc, format!("was {was} on entry"))
             .note("a carried value must keep its type from one iteration to the next");
         let diagnostic = self.explain_difference(diagnostic, difference, &wanted, &given);
-        self.report(diagnostic)
+        // The place is the name that is bound, not the value: nothing can be written around it.
+        self.report(Diagnostic { fixes: vec![], ..diagnostic })
     }
 
     /// One body after another, with the index as a number.
@@ -267,8 +267,7 @@ impl<'t> Elaborator<'t> {
             let writes = std::mem::take(&mut self.writes);
             parts.body.stmts.iter().for_each(|stmt| self.statement(frame, stmt));
             self.require_writers_once(writes);
-            let steps =
-                carried.iter().zip(&current).map(|(carried, param)| self.next(frame, carried, param, parts.body));
+            let steps = carried.iter().zip(&current).map(|(carried, param)| self.next(frame, carried, param));
             current = steps.collect();
             frame.scopes.pop();
             if self.unroll.is_some() {

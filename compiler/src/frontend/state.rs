@@ -3,13 +3,13 @@
 use super::arguments::Argument;
 use super::elaborate::Elaborator;
 use super::index::Item;
-use super::operators::op_named;
 use super::origin::Whence;
 use super::scope::Frame;
 use super::term::{Checks, Operand, Poison, Static, Term, View};
 use super::typing::Typed;
 use crate::diag::Diagnostic;
 use crate::graph::{NodeKind, State, StateId};
+use crate::ops::OpKind;
 use crate::types::{Loc, TensorType};
 use mlc_codegen::base::{Dim, Truth};
 use mlc_grammar::ast::{Body, Expr, ExprKind, Ident, StmtKind, Type};
@@ -203,43 +203,23 @@ impl Elaborator<'_> {
         cut: &[(usize, Dim, Dim)],
         loc: Loc,
     ) -> Checks<Operand> {
-        use crate::ops::Kind;
         if cut.is_empty() {
             return Ok(operand);
         }
-        let Some(op) = op_named(&["slice"]) else {
-            return self.error("MDL0601", "this version of mlc has no operator `slice`", loc, "found here");
-        };
-        let params = op.op().signature().params;
-        let find = |names: &[&str]| params.iter().find(|param| names.contains(&param.name));
-        let (start, stop) = (find(&["start", "starts"]), find(&["stop", "stops", "end"]));
-        let axis = find(&["axis", "axes"]);
-        let (Some(start), Some(stop), Some(axis)) = (start, stop, axis) else {
-            return self.error("MDL0601", "this version of mlc cannot slice", loc, "found here");
-        };
-        let groups: Vec<&[(usize, Dim, Dim)]> = match start.kind {
-            Kind::Dims => vec![cut],
-            _ => cut.iter().map(std::slice::from_ref).collect(),
-        };
-        let mut current = operand;
-        for group in groups {
-            let pack = |pick: &dyn Fn(&(usize, Dim, Dim)) -> Dim, many: bool| match many {
-                true => Static::List(group.iter().map(|part| Static::dim(pick(part))).collect()),
-                false => Static::dim(pick(&group[0])),
-            };
-            let many = |param: &crate::ops::Param| matches!(param.kind, Kind::Dims | Kind::Axes | Kind::Ints);
-            let given = vec![
-                Argument::positional(Term::Tensor(current.clone()), loc),
-                Argument::named(start.name, pack(&|part| part.1.clone(), many(start)), loc),
-                Argument::named(stop.name, pack(&|part| part.2.clone(), many(stop)), loc),
-                Argument::named(axis.name, pack(&|part| Dim::from(part.0 as i64), many(axis)), loc),
-            ];
-            match self.apply_op(frame, op, given, loc)? {
-                Term::Tensor(operand) => current = operand,
-                _ => return Err(Poison),
-            }
+        let list = |dims: Vec<Dim>| Static::List(dims.into_iter().map(Static::dim).collect());
+        let starts = cut.iter().map(|(_, start, _)| start.clone()).collect();
+        let stops = cut.iter().map(|(_, _, stop)| stop.clone()).collect();
+        let axes = cut.iter().map(|(axis, ..)| Dim::from(*axis as i64)).collect();
+        let given = vec![
+            Argument::positional(Term::Tensor(operand), loc),
+            Argument::named("starts", list(starts), loc),
+            Argument::named("stops", list(stops), loc),
+            Argument::named("axis", list(axes), loc),
+        ];
+        match self.apply_op(frame, OpKind::Slice, given, loc)? {
+            Term::Tensor(operand) => Ok(operand),
+            _ => Err(Poison),
         }
-        Ok(current)
     }
 
     /// The same elements in another shape.
@@ -251,13 +231,10 @@ impl Elaborator<'_> {
         from: Rc<[Whence]>,
         loc: Loc,
     ) -> Checks<Operand> {
-        let Some(op) = op_named(&["reshape"]) else {
-            return self.error("MDL0601", "this version of mlc has no operator `reshape`", loc, "found here");
-        };
         let shape = Static::List(shape.into_iter().map(Static::dim).collect());
         let given =
             vec![Argument::positional(Term::Tensor(operand), loc), Argument::positional(Term::Static(shape), loc)];
-        match self.apply_op(frame, op, given, loc)? {
+        match self.apply_op(frame, OpKind::Reshape, given, loc)? {
             Term::Tensor(operand) => Ok(Operand { from, ..operand }),
             _ => Err(Poison),
         }

@@ -59,7 +59,7 @@ impl Elaborator<'_> {
         let mut unexplained: Vec<Missing> = vec![];
         for group in reasons.into_values() {
             match self.near(&group[0], &shapes) {
-                Some(help) => self.absent(&group, Some(help)),
+                Some(near) => self.absent(&group, Some(near)),
                 None => unexplained.extend(group),
             }
         }
@@ -96,8 +96,7 @@ impl Elaborator<'_> {
         let (name, wanted) = (format!("{}.{}", prefix.prefix, first.key), self.show(&first.ty));
         let statement = self.weights.statements.iter().find(|s| s.file.is_some()).cloned();
         let mut diagnostic = self.not_there(first);
-        let help = format!("`{name}` {wanted} has the right name and shape under the prefix `{}`", prefix.prefix);
-        diagnostic = diagnostic.help(help);
+        let help = format!("`{name}` {wanted} has the right name and shape under the prefix `{}`:", prefix.prefix);
         if let Some(statement) = statement {
             let text = match statement.at {
                 Some(_) => format!("\"{}\"", prefix.prefix),
@@ -106,7 +105,10 @@ impl Elaborator<'_> {
             let after = Loc::new(statement.from.file, statement.from.end, statement.from.end);
             let edit = Edit { loc: statement.at.unwrap_or(after), text };
             let written = format!("weights from {} at \"{}\"", self.text(statement.from), prefix.prefix);
-            diagnostic = diagnostic.help(written).fix("add the prefix", vec![edit], Applicability::Maybe);
+            diagnostic =
+                diagnostic.help(format!("{help}\n  {written}")).fix("add the prefix", vec![edit], Applicability::Maybe);
+        } else {
+            diagnostic = diagnostic.help(help);
         }
         let count = words::count(bound.len(), "weight", "weights");
         let _: Checks<()> = self.report(diagnostic.note(format!("this one change binds {count} that are missing")));
@@ -134,8 +136,8 @@ impl Elaborator<'_> {
         diagnostic
     }
 
-    /// What a missing key may have been meant to be.
-    fn near(&self, missing: &Missing, shapes: &IndexMap<String, Vec<i64>>) -> Option<String> {
+    /// What a missing key may have been meant to be, and the string that would say so.
+    fn near(&self, missing: &Missing, shapes: &IndexMap<String, Vec<i64>>) -> Option<(String, Option<Edit>)> {
         let wanted = missing.ty.shape();
         let same: Vec<&str> =
             shapes.iter().filter(|(_, dims)| Some(*dims) == wanted.as_ref()).map(|(name, _)| name.as_str()).collect();
@@ -143,28 +145,49 @@ impl Elaborator<'_> {
         if let Some(near) =
             words::nearest(&missing.key, same.iter().copied()).or_else(|| same_parts(&missing.key, &same))
         {
-            return Some(format!("did you mean `{near}`? It has the same shape, {shown}"));
+            let edit = self.respelt(missing, near);
+            return Some((format!("did you mean `{near}`? It has the same shape, {shown}"), edit));
         }
         if let Some(any) = words::nearest(&missing.key, shapes.keys().map(String::as_str)) {
-            return Some(format!("did you mean `{any}`? Its shape is {:?}", shapes.get(any)?));
+            return Some((format!("did you mean `{any}`? Its shape is {:?}", shapes.get(any)?), None));
         }
         let unused: Vec<&str> = same.iter().copied().filter(|name| !self.weights.used.contains(*name)).collect();
-        match (unused.as_slice(), same.as_slice()) {
+        let help = match (unused.as_slice(), same.as_slice()) {
             ([one], _) => Some(format!("`{one}` has the same shape, {shown}, and nothing reads it")),
             (_, [one]) if wanted.is_some_and(|dims| dims.len() > 1) => Some(format!(
-                "`{one}` has the same shape: where weights are tied, both names read one tensor: from \"/{one}\""
+                "`{one}` has the same shape: where weights are tied, both names read one tensor:\n  from \"/{one}\""
             )),
             _ => None,
-        }
+        };
+        help.map(|help| (help, None))
+    }
+
+    /// The `at` or `from` whose one part, spelt otherwise, gives another key.
+    fn respelt(&self, missing: &Missing, near: &str) -> Option<Edit> {
+        let (own, other): (Vec<&str>, Vec<&str>) = (missing.key.split('.').collect(), near.split('.').collect());
+        let mut differing = own.iter().zip(&other).filter(|(a, b)| a != b);
+        let (Some((wrong, right)), None, true) = (differing.next(), differing.next(), own.len() == other.len()) else {
+            return None;
+        };
+        let holds = |text: &str| text.trim_matches('"').split('.').filter(|part| part == wrong).count() == 1;
+        let (loc, _) = missing.sites.iter().find(|(loc, _)| holds(self.text(*loc)))?;
+        let parts: Vec<String> = self
+            .text(*loc)
+            .trim_matches('"')
+            .split('.')
+            .map(|part| if part == *wrong { (*right).to_owned() } else { part.to_owned() })
+            .collect();
+        Some(Edit { loc: *loc, text: format!("\"{}\"", parts.join(".")) })
     }
 
     /// Keys that are missing for one reason.
-    fn absent(&mut self, group: &[Missing], help: Option<String>) {
+    fn absent(&mut self, group: &[Missing], near: Option<(String, Option<Edit>)>) {
         let first = &group[0];
         let mut diagnostic = self.not_there(first);
-        diagnostic.helps.extend(help);
-        if self.weights.set.files().all(|(file, _)| file.foreign().any(|(name, _)| name == first.key)) {
-            diagnostic = diagnostic.note("the file has a tensor of this name in a type that mlc does not read");
+        if let Some((help, edit)) = near {
+            diagnostic = diagnostic.help(help);
+            diagnostic =
+                edit.into_iter().fold(diagnostic, |d, edit| d.fix("rename it", vec![edit], Applicability::Maybe));
         }
         if group.len() > 1 {
             let more = words::count(group.len() - 1, "more weight is", "more weights are");

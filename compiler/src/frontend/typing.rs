@@ -211,13 +211,12 @@ impl Elaborator<'_> {
         given: &Given,
     ) -> Diagnostic {
         let found = &given.ty;
-        let name = given.name.as_ref().map_or("x", |name| &name.0);
         match difference {
             Difference::DType if found.dtype.is_integer() != wanted.ty.dtype.is_integer() => {
                 diagnostic = diagnostic.note("integers and floats are never converted silently");
-                diagnostic.help(format!("convert it: cast({name}, {})", wanted.ty.dtype))
+                self.suggest_cast(diagnostic, given.loc, wanted.ty.dtype)
             }
-            Difference::DType => diagnostic.help(format!("convert it: cast({name}, {})", wanted.ty.dtype)),
+            Difference::DType => self.suggest_cast(diagnostic, given.loc, wanted.ty.dtype),
             Difference::Rank => {
                 let axes = |n| words::count(n, "axis", "axes");
                 diagnostic.note(format!("{} are wanted, {} found", axes(wanted.ty.rank()), axes(found.rank())))
@@ -242,6 +241,11 @@ impl Elaborator<'_> {
 
     /// Leaves to the run what cannot be decided: `dim` must not be negative, or must be zero.
     pub(super) fn guard(&mut self, dim: Dim, exactly_zero: bool, question: &str, loc: Loc) {
+        self.guard_against(dim, exactly_zero, question, loc, None);
+    }
+
+    /// A guard on a bound that comes from somewhere.
+    pub(super) fn guard_against(&mut self, dim: Dim, exactly_zero: bool, question: &str, loc: Loc, bound: Whence) {
         if self.standalone || self.unroll.is_some() {
             return;
         }
@@ -264,10 +268,9 @@ impl Elaborator<'_> {
         };
         let mut slots: Vec<_> = dim.slots().collect();
         slots.dedup();
-        for slot in slots.into_iter().take(4) {
-            if let Some(from) = self.slot_origins.get(&slot).cloned().flatten()
-                && diagnostic.labels.iter().all(|label| label.loc != from.loc)
-            {
+        let slots = slots.into_iter().take(4).map(|slot| self.slot_origins.get(&slot).cloned().flatten());
+        for from in slots.chain([bound]).flatten() {
+            if diagnostic.labels.iter().all(|label| label.loc != from.loc) {
                 diagnostic = diagnostic.label(from.loc, from.text.clone());
             }
         }

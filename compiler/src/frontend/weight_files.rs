@@ -5,7 +5,7 @@ use super::scope::Frame;
 use crate::diag::Diagnostic;
 use crate::types::Loc;
 use mlc_grammar::ast::Text;
-use mlc_runtime::weights::{LoadError, WeightFile};
+use mlc_runtime::weights::{Fault, LoadError, WeightFile};
 use std::path::{Component, Path, PathBuf};
 
 /// A `weights` statement of the model.
@@ -62,10 +62,12 @@ impl Elaborator<'_> {
 
     fn unopened(&mut self, error: LoadError, loc: Loc) {
         self.weights.unread = true;
-        let message = error.to_string();
-        self.diagnostics.push(match self.options.without_weights {
-            true => Diagnostic::warning("MDL0403", message, loc, "weights were not checked"),
-            false => Diagnostic::error("MDL0403", message, loc, "needed to build")
+        let absent = matches!(&error.fault, Fault::Io(why) if why.kind() == std::io::ErrorKind::NotFound);
+        let (code, message) = (error.code(), error.message());
+        self.diagnostics.push(match (error.fault.help(), absent && self.options.without_weights) {
+            (Some(help), _) => Diagnostic::error(code, message, loc, "read from here").help(help),
+            (None, true) => Diagnostic::warning(code, message, loc, "weights were not checked"),
+            (None, false) => Diagnostic::error(code, message, loc, "needed to build")
                 .help("name another file with --weights PATH, or try the model with --weights random:1"),
         });
     }

@@ -2,6 +2,7 @@
 
 use super::elaborate::Elaborator;
 use super::keys::KeyPath;
+use super::origin::Origin;
 use super::scope::Frame;
 use super::suggest::Missing;
 use super::term::{Checks, Operand, Poison, Static, Term};
@@ -11,7 +12,7 @@ use crate::diag::Diagnostic;
 use crate::graph::{Constant, ConstantData, ConstantId, NodeKind};
 use crate::types::{Loc, TensorType};
 use mlc_codegen::base::{DType, Scalar, Slot, Storage};
-use mlc_grammar::ast::{Expr, Ident, Text, Type};
+use mlc_grammar::ast::{Expr, ExprKind, Ident, Text, Type, TypeDimKind, TypeKind};
 use mlc_runtime::tensor::Tensor;
 use mlc_runtime::weights::WeightSet;
 use std::collections::{HashMap, HashSet};
@@ -29,9 +30,22 @@ pub(super) struct Weights {
     pub(super) missing: Vec<Missing>,
     pub(super) used: HashSet<String>,
     /// The first weight that is kept narrower than it is read, and how many are.
-    pub(super) narrower: Option<(String, Storage, Loc, usize)>,
+    narrower: Option<(String, Storage, usize)>,
     /// With the declaration, and the call it stands in.
     known: HashMap<String, (ConstantId, Loc, Option<Loc>)>,
+}
+
+impl Weights {
+    /// That weights are kept narrower than they are read, once for all of them.
+    pub(super) fn notes(&self) -> Vec<String> {
+        let note = |(key, storage, count): &(String, Storage, usize)| match count {
+            1 => format!("weight `{key}` is kept as {storage} and read as f32"),
+            n => format!(
+                "{n} weights are kept narrower than f32, which they are read as; the first is `{key}`, {storage}"
+            ),
+        };
+        self.narrower.iter().map(note).collect()
+    }
 }
 
 /// A `weight` statement.
@@ -60,7 +74,8 @@ impl<'t> Elaborator<'t> {
         if frame.pure {
             return self.error("MDL0213", "a function owns no weights", loc, "only blocks and entries do");
         }
-        let typed = self.tensor_type(frame, declared.ty)?;
+        let mut typed = self.tensor_type(frame, declared.ty)?;
+        self.written_dims(frame, declared.ty, &mut typed);
         let segment = self.segment(frame, declared.from)?;
         let path = frame.path.join(segment);
         let operand = |value| Operand { value, from: typed.from.clone().into(), name: None };
@@ -84,6 +99,19 @@ impl<'t> Elaborator<'t> {
         let counter = counter.filter(|_| members.len() != 1 || keys.len() != 1);
         self.push(frame, NodeKind::Constant { members, counter }, vec![], vec![value], loc);
         Ok(Term::Tensor(operand(value)))
+    }
+
+    /// The literals in a weight's type are where its sizes come from.
+    fn written_dims(&self, frame: &Frame, ty: &Type, typed: &mut Typed) {
+        let TypeKind::Tensor(_, dims) = &ty.kind else { return };
+        if dims.len() != typed.from.len() {
+            return;
+        }
+        for (dim, from) in dims.iter().zip(&mut typed.from) {
+            if let TypeDimKind::Size(Expr { kind: ExprKind::Int(value), span }) = &dim.kind {
+                *from = Origin::new(self.loc(frame, *span), format!("`{value}` is written here"));
+            }
+        }
     }
 
     /// The keys of a path: one, or one for each iteration of a rolled loop.
@@ -156,7 +184,15 @@ impl<'t> Elaborator<'t> {
         let found = match self.weights.set.find(key) {
             Ok(found) => found.map(|found| (found.entry.shape.clone(), found.entry.storage, found.name.to_owned())),
             Err(duplicate) => {
-                let diagnostic = Diagnostic::error("MDL0404", duplicate.to_string(), wanted.loc, "found in both");
+                let mut diagnostic = Diagnostic::error("MDL0404", duplicate.to_string(), wanted.loc, "found in both");
+                for statement in &self.weights.statements {
+                    let file = statement.file.and_then(|i| self.weights.set.files().nth(i));
+                    if file
+                        .is_some_and(|(f, _)| [&duplicate.first, &duplicate.second].iter().any(|p| f.path() == &***p))
+                    {
+                        diagnostic = diagnostic.label(statement.from, "it is in this file");
+                    }
+                }
                 return self.report(diagnostic.help("a key may be in one of the files only; give one file a prefix"));
             }
         };
@@ -168,6 +204,10 @@ impl<'t> Elaborator<'t> {
                     return Ok((plain, weight()));
                 }
                 Ok((self.storage(&name, storage, wanted)?, weight()))
+            }
+            None if let Some(error) = self.weights.set.unreadable(key) => {
+                let diagnostic = Diagnostic::error(error.code(), error.message(), wanted.loc, "read here");
+                self.report(error.fault.help().into_iter().fold(diagnostic, Diagnostic::help))
             }
             None if self.weights.unread => Ok((plain, weight())),
             None => match wanted.default {
@@ -193,8 +233,8 @@ impl<'t> Elaborator<'t> {
             Storage::Plain(kept) if kept == dtype => return Ok(found),
             Storage::Packed(_) | Storage::Plain(DType::F16 | DType::BF16) if dtype == DType::F32 => {
                 let first = self.weights.narrower.take();
-                let (key, storage, loc, count) = first.unwrap_or((name.into(), found, wanted.loc, 0));
-                self.weights.narrower = Some((key, storage, loc, count + 1));
+                let (key, storage, count) = first.unwrap_or((name.into(), found, 0));
+                self.weights.narrower = Some((key, storage, count + 1));
                 // Kernels read whole bytes: packed groups are widened when the model is built.
                 return Ok(if matches!(found, Storage::Packed(_)) { Storage::Plain(dtype) } else { found });
             }

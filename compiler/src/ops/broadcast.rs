@@ -71,7 +71,7 @@ pub(super) fn require_same_dtype(call: &Call, cx: &Infer) -> Result<(), OpError>
     let message = format!("expected {}, found {}", first.dtype, found.dtype);
     let mut error = OpError::new("MDL0306", message, Blame::Input(other), format!("this is {}", cx.show(found)))
         .label(Blame::Input(0), format!("this is {}", cx.show(first)))
-        .help(format!("cast it first: cast(x, {})", first.dtype));
+        .cast(other, first.dtype);
     if found.dtype.is_integer() || first.dtype.is_integer() {
         error = error.note("integers are never converted silently");
     }

@@ -39,7 +39,7 @@ pub(super) fn require_dtype_of(call: &Call, input: usize, other: usize, cx: &Inf
     let message = format!("expected {} for `{name}`, found {}", wanted.dtype, found.dtype);
     Err(OpError::new("MDL0306", message, Blame::Input(input), format!("this is {}", cx.show(found)))
         .label(Blame::Input(other), format!("this is {}", cx.show(wanted)))
-        .help(format!("cast it first: cast({name}, {})", wanted.dtype)))
+        .cast(input, wanted.dtype))
 }
 
 /// Refuses an input whose type is not `wanted`; `against` is the input that `wanted` follows from.
@@ -54,7 +54,7 @@ pub(super) fn require_type(
     if found.dtype != wanted.dtype {
         let message = format!("expected {} for `{name}`, found {}", wanted.dtype, found.dtype);
         return Err(OpError::new("MDL0306", message, Blame::Input(input), format!("this is {}", cx.show(found)))
-            .help(format!("cast it first: cast({name}, {})", wanted.dtype)));
+            .cast(input, wanted.dtype));
     }
     let differing = match found.rank() == wanted.rank() {
         true => found.dims.iter().zip(&wanted.dims).find(|(a, b)| !cx.equal(a, b, Blame::Input(input))),

@@ -1,6 +1,7 @@
 //! What several ops share: walking positions, checking dtypes.
 
 use super::{Blame, Call, Infer, OpError};
+use mlc_codegen::base::DType;
 
 /// Every position of a shape in row-major order; one, empty, for a scalar.
 pub(super) fn positions(shape: &[usize]) -> impl Iterator<Item = Vec<usize>> {
@@ -42,5 +43,6 @@ pub(super) fn require_float(call: &Call, input: usize, cx: &Infer) -> Result<(),
     }
     let message = format!("`{}` needs a float, found {}", call.signature.name, ty.dtype);
     let label = format!("this is {}", cx.show(ty));
-    Err(OpError::new("MDL0306", message, Blame::Input(input), label).help("cast it first: cast(x, f32)"))
+    let error = OpError::new("MDL0306", message, Blame::Input(input), label).cast(input, DType::F32);
+    Err(if ty.dtype.is_integer() { error.note("integers are never converted silently") } else { error })
 }

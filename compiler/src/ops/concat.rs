@@ -25,7 +25,7 @@ static SIGNATURE: Signature = Signature {
 pub(super) fn require_alike(call: &Call, but: Option<usize>, cx: &mut Infer) -> Result<(), OpError> {
     let Some(first) = call.inputs.first() else {
         let message = format!("`{}` of no tensor", call.signature.name);
-        return Err(OpError::new("MDL0206", message, Blame::Call, "at least one is needed"));
+        return Err(OpError::new("MDL0211", message, Blame::Call, "at least one is needed"));
     };
     super::broadcast::require_same_dtype(call, cx)?;
     for (i, other) in call.inputs.iter().enumerate().skip(1) {

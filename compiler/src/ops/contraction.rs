@@ -44,7 +44,7 @@ pub(super) fn product_dtype(call: &Call, left: DType, right: usize) -> Result<DT
         true => error.help("cast both to f32 or i32 first"),
         false => error
             .note("floats on the right may be as wide as on the left or narrower; nothing else mixes")
-            .help(format!("cast it first: cast(x, {left})")),
+            .cast(right, left),
     })
 }
 

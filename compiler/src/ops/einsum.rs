@@ -73,7 +73,8 @@ fn check_ranks(pattern: &Pattern, call: &Call, cx: &Infer) -> Result<(), OpError
         if term.named() == ty.rank() || term.has_pack() && term.named() < ty.rank() {
             continue;
         }
-        let message = format!("the einsum pattern names {} axes of a tensor that has {}", term.named(), ty.rank());
+        let axes = if term.named() == 1 { "axis" } else { "axes" };
+        let message = format!("the einsum pattern names {} {axes} of a tensor that has {}", term.named(), ty.rank());
         let error = at(&term.span, message, format!("{} named here", term.named()))
             .label(Blame::Input(i), format!("this is {}", cx.show(ty)));
         return Err(match term.axes.as_slice() {
@@ -146,12 +147,10 @@ fn two_sizes(
     cx: &Infer,
 ) -> OpError {
     let (x, y) = (cx.slots.show(known), cx.slots.show(found));
-    let mut error = at(
-        &axis.span,
-        format!("einsum axis `{}` has two different sizes", axis.name),
-        format!("`{}` = {y} here", axis.name),
-    )
-    .label(first, format!("`{}` = {x} here", axis.name));
+    let message = format!("einsum axis `{}` has two different sizes", axis.name);
+    let place = Blame::Text("pattern", axis.span.clone());
+    let mut error = OpError::new("MDL0305", message, place, format!("`{}` = {y} here", axis.name))
+        .label(first, format!("`{}` = {x} here", axis.name));
     for input in [inputs.0, inputs.1] {
         error = error.label(Blame::Input(input), format!("this is {}", cx.show(call.input(input))));
     }

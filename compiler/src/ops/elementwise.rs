@@ -104,7 +104,7 @@ impl Takes {
         let message = format!("`{}` takes {}, found {}", call.signature.name, self.words(), ty.dtype);
         let error = OpError::new("MDL0306", message, Blame::Input(input), format!("this is {}", cx.show(ty)));
         let target = if matches!(self, Takes::Integers) { DType::I64 } else { DType::F32 };
-        Err(error.help(format!("cast it first: cast({}, {target})", call.parameter_of(input).0)))
+        Err(error.cast(input, target))
     }
 }
 

@@ -38,7 +38,7 @@ pub(super) fn require_indices(call: &Call, input: usize, cx: &Infer) -> Result<(
     }
     let message = format!("`{}` needs i64 or i32 for `{}`", call.signature.name, call.parameter_of(input).0);
     Err(OpError::new("MDL0306", message, Blame::Input(input), format!("this is {}", cx.show(ty)))
-        .help("cast it first: cast(indices, i64)"))
+        .cast(input, DType::I64))
 }
 
 /// An index as `0..extent`; negative ones count from the end.

@@ -1,7 +1,7 @@
 //! What `infer` works with: the slots, the guards it asks for, and the errors it gives.
 
 use crate::types::TensorType;
-use mlc_codegen::base::{Dim, Slots, Truth};
+use mlc_codegen::base::{DType, Dim, SlotDef, Slots, Truth};
 
 /// The place in a call that a label points at.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,13 +31,15 @@ pub struct OpError {
     pub helps: Vec<String>,
     /// Dims whose origin should be shown.
     pub dims: Vec<Dim>,
+    /// An input that would fit, cast to another element type.
+    pub cast: Option<(usize, DType)>,
 }
 
 impl OpError {
     /// An error about one place.
     pub fn new(code: &'static str, message: impl Into<String>, blame: Blame, label: impl Into<String>) -> Self {
         let labels = vec![(blame, label.into())];
-        OpError { code, message: message.into(), labels, notes: vec![], helps: vec![], dims: vec![] }
+        OpError { code, message: message.into(), labels, notes: vec![], helps: vec![], dims: vec![], cast: None }
     }
 
     /// A further label.
@@ -55,6 +57,12 @@ impl OpError {
     /// Advice.
     pub fn help(mut self, help: impl Into<String>) -> Self {
         self.helps.push(help.into());
+        self
+    }
+
+    /// Advice to cast an input.
+    pub fn cast(mut self, input: usize, dtype: DType) -> Self {
+        self.cast = Some((input, dtype));
         self
     }
 
@@ -132,7 +140,27 @@ impl<'a> Infer<'a> {
         if least >= 0 || self.facts.iter().any(|fact| self.bounds(&(dim.clone() - fact)).0 >= 0) {
             return Truth::Yes;
         }
-        if most < 0 { Truth::No } else { Truth::Unknown }
+        match most < 0 {
+            true => Truth::No,
+            false if self.least_without_floors(dim, 4) >= 0 => Truth::Yes,
+            false => Truth::Unknown,
+        }
+    }
+
+    /// A lower bound of a positive multiple of a polynomial: each `q = floor(p / k)`, of which only
+    /// `p - k < k * q <= p` is used, is replaced by what makes it least.
+    fn least_without_floors(&self, dim: &Dim, depth: usize) -> i128 {
+        let linear = dim.terms().iter().find_map(|(slots, c)| match slots.as_slice() {
+            [slot] => match self.slots.def(*slot) {
+                SlotDef::Floor(p, k) => Some((*slot, *c, p.clone(), *k)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let Some((slot, c, p, k)) = linear.filter(|_| depth > 0) else { return self.bounds(dim).0 };
+        let rest = (dim.clone() - Dim::slot(slot) * c) * k;
+        let floor = if c < 0 { p } else { p - (k - 1) };
+        self.least_without_floors(&(rest + floor * c), depth - 1)
     }
 
     /// The least and greatest value as plain numbers: what leaves 64 bits is refused where sizes are filled, so it

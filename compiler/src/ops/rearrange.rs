@@ -173,7 +173,7 @@ fn check(call: &Call, pattern: &Pattern, cx: &mut Infer) -> Result<(), OpError> 
     let known = |name: &str| pattern.left.iter().any(|g| g.names.iter().any(|n| n.text == *name));
     if let Some((name, _)) = call.names("sizes").iter().find(|(name, _)| !known(name)) {
         let message = format!("the pattern has no axis `{name}`");
-        return Err(OpError::new("MDL0310", message, Blame::Argument("sizes"), "a size for no axis"));
+        return Err(OpError::new("MDL0316", message, Blame::Argument("sizes"), "a size for no axis"));
     }
     let mut axis = 0;
     for group in &pattern.left {

@@ -45,9 +45,9 @@ impl Group {
     }
 }
 
-/// An error at bytes of the pattern.
+/// A malformed pattern, at its bytes.
 pub(super) fn at(span: &Range<usize>, message: impl Into<String>, label: impl Into<String>) -> OpError {
-    OpError::new("MDL0310", message, Blame::Text("pattern", span.clone()), label)
+    OpError::new("MDL0316", message, Blame::Text("pattern", span.clone()), label)
 }
 
 /// Reads a pattern and checks that both sides name the same axes, each once.

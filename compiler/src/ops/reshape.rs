@@ -56,7 +56,7 @@ impl Op for Reshape {
         let (found, wanted) = (cx.show(x), cx.show(&result));
         let message = format!("cannot reshape {found} to {wanted}");
         let label = format!("these are {} elements", cx.slots.show(&want));
-        let mut error = OpError::new("MDL0310", message, Blame::Argument("shape"), label)
+        let mut error = OpError::new("MDL0315", message, Blame::Argument("shape"), label)
             .label(Blame::Input(0), format!("this is {found}, {} elements", cx.slots.show(&have)));
         for dim in &x.dims {
             error = error.dim(dim);

@@ -102,7 +102,7 @@ fn given_parts(call: &Call, sizes: Vec<Dim>, cx: &mut Infer) -> Result<Vec<Dim>,
         return Ok(sizes);
     }
     let message = format!("`sizes` sum to {}, the axis has {}", cx.slots.show(&total), cx.slots.show(dim));
-    Err(OpError::new("MDL0310", message, blame, format!("{} parts", sizes.len()))
+    Err(OpError::new("MDL0315", message, blame, format!("{} parts", sizes.len()))
         .label(Blame::Input(0), format!("this is {}", cx.show(call.input(0))))
         .dim(dim))
 }
@@ -118,7 +118,7 @@ impl Op for Split {
             (None, Some(_)) => given_parts(call, super::reshape::dims(call, "sizes")?, cx)?,
             _ => {
                 let message = "`split` takes either `parts` or `sizes`";
-                let error = OpError::new("MDL0206", message, Blame::Call, "how x is cut is not said");
+                let error = OpError::new("MDL0211", message, Blame::Call, "how x is cut is not said");
                 return Err(error.help("split(x, parts = 2, axis = 0), or split(x, sizes = [1, 3], axis = 0)"));
             }
         };

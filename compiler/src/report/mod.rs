@@ -2,7 +2,9 @@
 //!
 //! Invariant: words only; nothing is decided here.
 
+mod codes;
 pub mod kernels;
 mod syntax;
 
+pub use codes::{PAGES, Page, near, page};
 pub use syntax::syntax;

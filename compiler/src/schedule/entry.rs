@@ -141,11 +141,16 @@ impl<'s, 'g> Walk<'s, 'g> {
 
     fn plan(self, entry: &Entry, steps: Vec<Step>) -> EntryPlan {
         let graph = self.shared.graph;
-        let source = self.shared.source(entry.loc);
-        let port = |name: &str, value: ValueId| {
+        let port = |name: &str, value: ValueId, source: u32| {
             let ty = graph.ty(value);
             Port { name: name.into(), dtype: ty.dtype, dims: ty.dims.clone(), source }
         };
+        let own = self.shared.source(entry.loc);
+        let inputs = entry.inputs.iter().map(|input| {
+            let source = self.shared.source(graph.values[input.value].loc);
+            port(&input.name, input.value, source)
+        });
+        let inputs = inputs.collect();
         let guards = entry.guards.iter().map(|guard| SizeGuard {
             at_least_zero: guard.at_least_zero.clone(),
             exactly_zero: guard.exactly_zero,
@@ -154,9 +159,9 @@ impl<'s, 'g> Walk<'s, 'g> {
         });
         EntryPlan {
             name: entry.name.clone(),
-            inputs: entry.inputs.iter().map(|input| port(&input.name, input.value)).collect(),
+            inputs,
             sizes: entry.sizes.clone(),
-            outputs: entry.outputs.iter().map(|(name, value)| port(name, *value)).collect(),
+            outputs: entry.outputs.iter().map(|(name, value)| port(name, *value, own)).collect(),
             guards: guards.collect(),
             buffers: self.buffers,
             arena: self.arena.total(),

@@ -420,4 +420,10 @@ model M {
 }",
         &["MDL0311: 4000000000 * 4000000000"],
     ),
+    (
+        "a default axis of a scalar",
+        "mdl 1
+model M { entry main(x: f32) -> f32 { return layer_norm(x) } }",
+        &["MDL0309: layer_norm(x)"],
+    ),
 ];

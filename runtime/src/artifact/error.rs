@@ -5,22 +5,30 @@ use std::io;
 /// A `.mlc` that cannot be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ArtifactError {
-    /// The system refused.
-    #[error("{path}: {error}")]
-    Io {
+    /// The system does not let it be read.
+    #[error("cannot read `{path}`: {}", crate::system::why(error))]
+    Read {
+        /// The file.
+        path: String,
+        /// What the system says.
+        error: io::Error,
+    },
+    /// The system does not let it be written.
+    #[error("cannot write `{path}`: {}", crate::system::why(error))]
+    Write {
         /// The file.
         path: String,
         /// What the system says.
         error: io::Error,
     },
     /// It does not begin as a `.mlc` does.
-    #[error("{path} is not a .mlc file")]
+    #[error("`{path}` is not a .mlc file")]
     NotAnArtifact {
         /// The file.
         path: String,
     },
     /// Another format version.
-    #[error("{path} has format {found}, written by mlc {writer}; this mlc {} reads format {}; rebuild it: mlc build {source_path} -o {path}", env!("CARGO_PKG_VERSION"), super::FORMAT)]
+    #[error("`{path}` has format {found}, written by mlc {writer}; this mlc {} reads format {}; rebuild it: mlc build {source_path} -o {path}", env!("CARGO_PKG_VERSION"), super::FORMAT)]
     Version {
         /// The file.
         path: String,
@@ -51,7 +59,8 @@ impl ArtifactError {
     /// Its `MDL0xxx` code.
     pub fn code(&self) -> &'static str {
         match self {
-            ArtifactError::Io { .. } => "MDL0003",
+            ArtifactError::Read { .. } => "MDL0003",
+            ArtifactError::Write { .. } => "MDL0007",
             ArtifactError::NotAnArtifact { .. } | ArtifactError::Version { .. } => "MDL0005",
             ArtifactError::Damaged(_) | ArtifactError::Json { .. } => "MDL0006",
             ArtifactError::Memory(_) => "MDL0704",

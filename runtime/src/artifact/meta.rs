@@ -42,8 +42,10 @@ pub struct Source {
     pub line: u32,
     /// From 1, in characters.
     pub col: u32,
-    /// The text that stands there, one line.
+    /// The line, whole.
     pub text: String,
+    /// How many characters of it are meant.
+    pub length: u32,
 }
 
 impl fmt::Display for Source {

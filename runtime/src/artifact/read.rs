@@ -34,7 +34,7 @@ impl Artifact {
     /// # Errors
     /// The file cannot be read, is of another format, or is damaged.
     pub fn open(path: &Path, options: OpenOptions) -> Result<Artifact, ArtifactError> {
-        let io = |error| ArtifactError::Io { path: path.display().to_string(), error };
+        let io = |error| ArtifactError::Read { path: path.display().to_string(), error };
         let file = File::open(path).map_err(io)?;
         let block = match options.mmap {
             true => Block::Mapped(Arc::new(Mapping::new(&file).map_err(io)?)),

@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 fn sample() -> Artifact {
-    let source = Source { file: "m.mdl".into(), line: 3, col: 5, text: "entry main()".into() };
+    let source = Source { file: "m.mdl".into(), line: 3, col: 5, text: "entry main()".into(), length: 5 };
     let meta = Meta { model: "M".into(), mlc: "0.1.0".into(), sources: vec![source], ..Meta::default() };
     let constants =
         vec![(Storage::Plain(DType::F32), 5), (Storage::Packed(Packing::Q8_0), 64), (Storage::Plain(DType::I4), 3)];
@@ -55,7 +55,7 @@ fn another_format_names_writer_reader_and_remedy() {
     assert_eq!(error.code(), "MDL0005");
     assert_eq!(
         error.to_string(),
-        "dir/m.mlc has format 9, written by mlc 0.1.0; this mlc 0.1.0 reads format 1; rebuild it: mlc build dir/m.mdl -o dir/m.mlc"
+        "`dir/m.mlc` has format 9, written by mlc 0.1.0; this mlc 0.1.0 reads format 1; rebuild it: mlc build dir/m.mdl -o dir/m.mlc"
     );
     assert!(matches!(parse(b"GGUF"), Err(ArtifactError::NotAnArtifact { .. })));
 }

@@ -13,11 +13,11 @@ impl Artifact {
     /// The system refuses.
     pub fn write(&self, path: &Path) -> Result<(), ArtifactError> {
         let json =
-            |error: serde_json::Error| ArtifactError::Io { path: path.display().to_string(), error: error.into() };
+            |error: serde_json::Error| ArtifactError::Write { path: path.display().to_string(), error: error.into() };
         let meta = serde_json::to_vec_pretty(&self.meta).map_err(json)?;
         let plan = serde_json::to_vec(&self.plan).map_err(json)?;
         write_aside(path, |out| self.write_to(out, &meta, &plan))
-            .map_err(|error| ArtifactError::Io { path: path.display().to_string(), error })
+            .map_err(|error| ArtifactError::Write { path: path.display().to_string(), error })
     }
 
     fn write_to(&self, out: &mut dyn WriteSeek, meta: &[u8], plan: &[u8]) -> io::Result<()> {

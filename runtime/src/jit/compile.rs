@@ -54,9 +54,8 @@ impl JitError {
     /// Its `MDL0xxx` code.
     pub fn code(&self) -> &'static str {
         match self {
-            JitError::Cpu { .. } | JitError::Target { .. } => "MDL0601",
-            JitError::Function { .. } | JitError::Module(_) => "MDL0602",
             JitError::Plan(_) => "MDL0709",
+            _ => "MDL0603",
         }
     }
 }

@@ -140,8 +140,11 @@ impl Bind<'_> {
             true => format!("has shape {shape:?}"),
             false => format!("is {} of shape {shape:?}", tensor.dtype()),
         };
-        RunError::new("MDL0701", format!("input `{}` {given}; `{entry}` takes {takes}", port.name))
-            .at(self.meta, port.source)
+        let mut message = format!("input `{}` {given}; `{entry}` takes {takes}", port.name);
+        if let Some(shape) = reshaped(port, tensor) {
+            message += &format!("; reshape it to {shape:?}");
+        }
+        RunError::new("MDL0701", message).at(self.meta, port.source)
     }
 
     fn guards(&self, block: &[i64]) -> Result<(), RunError> {
@@ -151,4 +154,15 @@ impl Bind<'_> {
             Some(guard) => Err(RunError::new("MDL0702", guard.message.clone()).at(self.meta, guard.source)),
         }
     }
+}
+
+/// The shape with as many elements that a port takes, where its type leaves one dim open and the tensor has other axes.
+fn reshaped(port: &Port, tensor: &Tensor) -> Option<Vec<i64>> {
+    let known: Vec<Option<i64>> = port.dims.iter().map(Dim::as_constant).collect();
+    let product = known.iter().flatten().try_fold(1i64, |n, d| n.checked_mul(*d)).filter(|n| *n > 0)?;
+    let elements = i64::try_from(tensor.len()).ok()?;
+    let open = known.iter().filter(|dim| dim.is_none()).count();
+    let fits =
+        tensor.dtype() == port.dtype && open <= 1 && elements % product == 0 && (open == 1 || elements == product);
+    fits.then(|| known.into_iter().map(|dim| dim.unwrap_or(elements / product)).collect())
 }

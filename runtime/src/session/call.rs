@@ -146,7 +146,7 @@ impl Session {
         };
         let number = number.ok_or_else(|| {
             let known = list(entries.iter().map(|entry| entry.name.as_str()));
-            RunError::new("MDL0701", format!("there is no entry `{}`; entries are {known}", name.unwrap_or("main")))
+            RunError::new("MDL0707", format!("there is no entry `{}`; entries are {known}", name.unwrap_or("main")))
         })?;
         bind(artifact, &entries[number], inputs, sizes, &mut self.block, &mut self.order)?;
         Ok(number)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// A weight file that was refused.
 #[derive(Debug, thiserror::Error)]
-#[error("`{}`: {fault}", file.display())]
+#[error("`{}`: {fault}{}", file.display(), fault.help().map_or(String::new(), |help| format!("; {help}")))]
 pub struct LoadError {
     /// The file, as it was asked for.
     pub file: PathBuf,
@@ -18,13 +18,13 @@ pub struct LoadError {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The system refuses.
-    #[error("{0}")]
+    #[error("{}", crate::system::why(.0))]
     Io(#[from] std::io::Error),
     /// Neither the first bytes nor the name say a format that is read.
-    #[error("not a weight file; .safetensors, .index.json, .npz, .npy, .gguf and .pth are read")]
+    #[error("not a weight file")]
     UnknownFormat,
     /// The file ends too early.
-    #[error("{what} needs bytes {start}..{end}, but the file ends at {len}; it is cut short: fetch it again")]
+    #[error("{what} needs bytes {start}..{end}, but the file ends at {len}")]
     Truncated {
         /// What lies there.
         what: String,
@@ -36,7 +36,7 @@ pub enum Fault {
         len: u64,
     },
     /// The headers contradict the format or themselves.
-    #[error("damaged at byte {at}: {what}; fetch it again")]
+    #[error("damaged at byte {at}: {what}")]
     Damaged {
         /// Where in the file, or where its tensor data begin.
         at: u64,
@@ -44,7 +44,7 @@ pub enum Fault {
         what: String,
     },
     /// One tensor's header contradicts the file.
-    #[error("tensor {name}: {what}; the file is damaged: fetch it again")]
+    #[error("tensor {name}: {what}")]
     Tensor {
         /// The tensor.
         name: Name,
@@ -52,7 +52,7 @@ pub enum Fault {
         what: String,
     },
     /// A whole file in a form that is not read.
-    #[error("{what}; {help}")]
+    #[error("{what}")]
     Unsupported {
         /// What it is.
         what: String,
@@ -60,7 +60,7 @@ pub enum Fault {
         help: &'static str,
     },
     /// A tensor of a type that is not read.
-    #[error("tensor {name} is {dtype}, which mlc does not read; {help}")]
+    #[error("tensor {name} is {dtype}, which mlc does not read")]
     Foreign {
         /// The tensor.
         name: Name,
@@ -78,10 +78,7 @@ pub enum Fault {
         count: usize,
     },
     /// A compressed member that expands beyond all measure.
-    #[error(
-        "{name} claims to expand from {packed} to {bytes} bytes, which looks like a zip bomb; store it uncompressed \
-         (numpy.savez), or allow it with a higher limit"
-    )]
+    #[error("{name} claims to expand from {packed} to {bytes} bytes, which looks like a zip bomb")]
     Bomb {
         /// The member.
         name: Name,
@@ -118,7 +115,45 @@ fn escape(c: char) -> Vec<char> {
     if c.is_control() { c.escape_default().collect() } else { vec![c] }
 }
 
+impl LoadError {
+    /// Its `MDL0xxx` code.
+    pub fn code(&self) -> &'static str {
+        self.fault.code()
+    }
+
+    /// What is wrong, without what to do about it.
+    pub fn message(&self) -> String {
+        format!("`{}`: {}", self.file.display(), self.fault)
+    }
+}
+
 impl Fault {
+    /// Its `MDL0xxx` code: one for each thing that a person can do about it.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Fault::Io(_) => "MDL0403",
+            Fault::Missing { .. } => "MDL0401",
+            Fault::UnknownFormat | Fault::Unsupported { .. } => "MDL0406",
+            Fault::Truncated { .. } | Fault::Damaged { .. } | Fault::Tensor { .. } => "MDL0407",
+            Fault::Foreign { .. } => "MDL0408",
+            Fault::Bomb { .. } => "MDL0409",
+            Fault::Memory { .. } => "MDL0704",
+        }
+    }
+
+    /// What to do about it.
+    pub fn help(&self) -> Option<&'static str> {
+        match self {
+            Fault::Io(_) | Fault::Missing { .. } | Fault::Memory { .. } => None,
+            Fault::UnknownFormat => Some(".safetensors, .index.json, .npz, .npy, .gguf and .pth are read"),
+            Fault::Truncated { .. } => Some("it is cut short: fetch it again"),
+            Fault::Damaged { .. } => Some("fetch it again"),
+            Fault::Tensor { .. } => Some("the file is damaged: fetch it again"),
+            Fault::Unsupported { help, .. } | Fault::Foreign { help, .. } => Some(help),
+            Fault::Bomb { .. } => Some("store it uncompressed (numpy.savez), or allow it with a higher limit"),
+        }
+    }
+
     /// This fault of that file.
     pub fn of(self, file: &Path) -> LoadError {
         LoadError { file: file.to_path_buf(), fault: self }

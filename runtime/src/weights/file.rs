@@ -281,6 +281,12 @@ impl WeightFile {
         Fault::Foreign { name: Name(name.into()), dtype, help: self.foreign_help() }
     }
 
+    /// Why a tensor that the file has cannot be read; `None` for one that it lacks or that can.
+    pub(super) fn unreadable(&self, name: &str) -> Option<LoadError> {
+        let dtype = self.headers.foreign.get(name)?.clone();
+        Some(Fault::Foreign { name: Name(name.into()), dtype, help: self.foreign_help() }.of(&self.path))
+    }
+
     fn foreign_help(&self) -> &'static str {
         match self.format {
             Format::Gguf => "requantize the file to one of Q8_0, Q4_0, Q4_1, Q4_K, Q6_K, F16, BF16 or F32",

@@ -25,7 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
-pub use aside::{WriteSeek, write_aside};
+pub use aside::{WriteSeek, remove_unfinished, write_aside};
 pub use dequant::{dequantize, dequantize_group};
 pub use error::{Fault, LoadError, Name};
 pub use file::{Entry, Format, OpenOptions, WeightFile};

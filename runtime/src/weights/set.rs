@@ -1,5 +1,6 @@
 //! All weight files of a model, searched in order.
 
+use super::error::LoadError;
 use super::file::{Entry, WeightFile};
 use std::path::Path;
 
@@ -51,14 +52,18 @@ impl WeightSet {
     pub fn find(&self, key: &str) -> Result<Option<Found<'_>>, Duplicate> {
         let mut found: Option<Found<'_>> = None;
         for (file, prefix) in &self.files {
-            let name = if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") };
-            let Some((name, entry)) = file.get_key_value(&name) else { continue };
+            let Some((name, entry)) = file.get_key_value(&whole_name(prefix, key)) else { continue };
             if let Some(Found { file: first, .. }) = found {
                 return Err(Duplicate { key: key.into(), first: first.path().into(), second: file.path().into() });
             }
             found = Some(Found { file, name, entry });
         }
         Ok(found)
+    }
+
+    /// Why the tensor of a key cannot be read although a file has it.
+    pub fn unreadable(&self, key: &str) -> Option<LoadError> {
+        self.files.iter().find_map(|(file, prefix)| file.unreadable(&whole_name(prefix, key)))
     }
 
     /// Every tensor of every file by the key that would find it, in order, for suggestions: tensors outside of a file's
@@ -71,6 +76,10 @@ impl WeightSet {
             })
         })
     }
+}
+
+fn whole_name(prefix: &str, key: &str) -> String {
+    if prefix.is_empty() { key.to_owned() } else { format!("{prefix}.{key}") }
 }
 
 fn strip<'a>(name: &'a str, prefix: &str) -> Option<&'a str> {

@@ -2,7 +2,7 @@
 
 use crate::round::same;
 use libtest_mimic::Failed;
-use mlc::diag::{SourceMap, human};
+use mlc::diag::{SourceMap, Style, human};
 use mlc::export::mdl;
 use mlc::frontend::{Options, check};
 use mlc::graph::{Block, Entry, Graph, GraphBuilder, Input, NodeKind};
@@ -40,7 +40,7 @@ fn one_op(op: OpKind, arguments: &Arguments, types: Vec<TensorType>) -> Result<(
     let mut sources = SourceMap::default();
     let file = sources.add("one.mdl", text.clone());
     let checked = check(&mut sources, file, &Options::default());
-    let said: String = checked.diagnostics.iter().map(|d| human(d, &sources, false)).collect();
+    let said: String = checked.diagnostics.iter().map(|d| human(d, &sources, Style::default())).collect();
     let second = checked.graph.ok_or_else(|| format!("{said}\n{text}"))?;
     same("printed again", &text, &mdl::print(&second).text)?;
     let nodes = second.entries[0].body.nodes.iter().map(|id| &second.nodes[*id].kind);

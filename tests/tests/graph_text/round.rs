@@ -1,6 +1,6 @@
 //! There and back: the text of a graph, what is read from it, and what both answer.
 
-use mlc::diag::{Severity, SourceMap, human};
+use mlc::diag::{Severity, SourceMap, Style, human};
 use mlc::export::mdl;
 use mlc::frontend::{Options, check};
 use mlc::graph::{Entry, Graph};
@@ -19,7 +19,7 @@ pub(crate) fn graph(path: &Path, options: &Options) -> Result<(Graph, SourceMap)
     let checked = check(&mut sources, file, &options);
     let wrong: Vec<String> = (checked.diagnostics.iter())
         .filter(|d| d.severity == Severity::Error)
-        .map(|d| human(d, &sources, false))
+        .map(|d| human(d, &sources, Style::default()))
         .collect();
     match checked.graph {
         Some(graph) if wrong.is_empty() => Ok((graph, sources)),

@@ -152,6 +152,12 @@ impl Dim {
             if c.unsigned_abs() != 1 || factors.is_empty() {
                 factors.insert(0, c.unsigned_abs().to_string());
             }
+            if factors.len() > 1 {
+                factors
+                    .iter_mut()
+                    .filter(|factor| factor.contains(" / "))
+                    .for_each(|factor| *factor = format!("({factor})"));
+            }
             text += &factors.join(" * ");
         }
         text

@@ -278,11 +278,16 @@ impl Slots {
     pub fn show(&self, dim: &Dim) -> String {
         dim.display_with(&|slot| match self.def(slot) {
             SlotDef::Given { name, .. } | SlotDef::Counted { name, .. } | SlotDef::Counter { name, .. } => name.clone(),
-            SlotDef::Floor(a, k) => format!("({}) / {k}", self.show(a)),
-            SlotDef::Quotient(a, b) => format!("({}) / ({})", self.show(a), self.show(b)),
+            SlotDef::Floor(a, k) => format!("{} / {k}", self.show_operand(a)),
+            SlotDef::Quotient(a, b) => format!("{} / {}", self.show_operand(a), self.show_operand(b)),
             SlotDef::Max(a, b) => format!("max({}, {})", self.show(a), self.show(b)),
             SlotDef::Min(a, b) => format!("min({}, {})", self.show(a), self.show(b)),
         })
+    }
+
+    fn show_operand(&self, dim: &Dim) -> String {
+        let text = self.show(dim);
+        if text.contains(' ') { format!("({text})") } else { text }
     }
 }
 
