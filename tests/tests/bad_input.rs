@@ -64,4 +64,14 @@ fn sizes_whose_product_leaves_64_bits() {
         |dims: &str| format!("mdl 1\nmodel M {{ entry main(x: f32[{dims}]) -> f32[{dims}] {{ return relu(x) }} }}\n");
     refused(model("9223372036854775807 * 2"), "MDL0311");
     refused(model("99999999999999999999"), "MDL0108");
+    let dims: String = (0..40).map(|i| format!("  dim d{i} in 1..=9\n")).collect();
+    let power = |factor: &dyn Fn(usize) -> String| {
+        let product: Vec<String> = (0..40).map(factor).collect();
+        format!(
+            "mdl 1\nmodel M {{\n{dims}  entry main(x: f32[{0}]) -> f32[{0}] {{ return x }}\n}}\n",
+            product.join(" * ")
+        )
+    };
+    refused(power(&|i| format!("(d{i} + 1)")), "MDL0311");
+    refused(power(&|_| "d0 * d0".into()), "MDL0311");
 }

@@ -61,10 +61,14 @@ impl Elaborator<'_> {
             }
             comparison => return self.dim_compare(comparison, x, y),
         };
-        match dim.overflowed() {
-            true => self.error("MDL0311", "this size does not fit in 64 bits", loc, "computed here"),
-            false => Ok(Some(Static::dim(dim))),
+        if !dim.overflowed() {
+            return Ok(Some(Static::dim(dim)));
         }
+        let message = match (x.as_constant(), y.as_constant()) {
+            (Some(_), Some(_)) => "this size does not fit in 64 bits",
+            _ => "this size has a coefficient that does not fit in 64 bits, or too many terms",
+        };
+        self.error("MDL0311", message, loc, "computed here")
     }
 
     fn dim_compare(&mut self, op: BinaryOp, x: &Dim, y: &Dim) -> Checks<Option<Static>> {

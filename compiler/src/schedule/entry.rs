@@ -169,7 +169,7 @@ impl<'s, 'g> Walk<'s, 'g> {
         }
     }
 
-    /// Every tensor has a size that 64 bits hold, at the upper bounds of its dims where those are finite.
+    /// Every tensor has a size whose coefficients 64 bits hold; what its dims make of that is checked with each call.
     fn check_sizes(&self, entry: &Entry) -> Result<(), ScheduleError> {
         let graph = self.shared.graph;
         for node in graph.nodes_within(&entry.body) {

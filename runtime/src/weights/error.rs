@@ -150,7 +150,7 @@ impl Fault {
             Fault::Damaged { .. } => Some("fetch it again"),
             Fault::Tensor { .. } => Some("the file is damaged: fetch it again"),
             Fault::Unsupported { help, .. } | Fault::Foreign { help, .. } => Some(help),
-            Fault::Bomb { .. } => Some("store it uncompressed (numpy.savez), or allow it with a higher limit"),
+            Fault::Bomb { .. } => Some("store it uncompressed (numpy.savez)"),
         }
     }
 

@@ -12,9 +12,15 @@ use std::ops::{Add, Mul, Neg, Sub};
 #[serde(transparent)]
 pub struct Slot(pub u32);
 
+/// More monomials poison a polynomial: forty factors `(d + 1)` would have 2^40.
+const MOST_TERMS: usize = 1 << 10;
+/// More factors poison a monomial: were each of them 2 or more, it would leave 64 bits.
+const MOST_FACTORS: usize = 1 << 6;
+
 /// A sum of `coefficient * slot * slot * …`, sorted by slots, without zero coefficients.
 /// A coefficient that leaves 64 bits poisons the polynomial: it has no value from then on. (Were it to wrap, two places
-/// that multiply in another order could disagree about a size, and a packing buffer would be too small.)
+/// that multiply in another order could disagree about a size, and a packing buffer would be too small.) So do more than
+/// 1024 monomials, and a monomial of more than 64 factors.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dim {
     terms: Vec<(Vec<Slot>, i64)>,
@@ -51,7 +57,7 @@ impl Dim {
         }
     }
 
-    /// Whether a coefficient left 64 bits.
+    /// Whether a coefficient left 64 bits, or it grew out of bounds.
     pub fn overflowed(&self) -> bool {
         self.overflowed
     }
@@ -128,6 +134,9 @@ impl Dim {
             }
         }
         terms.retain(|(_, c)| *c != 0);
+        if terms.len() > MOST_TERMS || terms.iter().any(|(slots, _)| slots.len() > MOST_FACTORS) {
+            return Dim { terms: vec![], overflowed: true };
+        }
         Dim { terms, overflowed }
     }
 
