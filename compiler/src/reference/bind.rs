@@ -123,9 +123,13 @@ impl Bind<'_> {
 
     fn misfit(&self, input: &Input, tensor: &Tensor) -> Refusal {
         let (wanted, name) = (self.graph.ty(input.value).show(&self.graph.slots), &self.entry.name);
-        let (dtype, shape) = (tensor.dtype(), tensor.shape());
-        let message = format!("input `{}` is {dtype} of shape {shape:?}; `{name}` takes {wanted}", input.name);
-        self.refuse("MDL0701", message)
+        let shape = tensor.shape();
+        let given = match tensor.dtype() == self.graph.ty(input.value).dtype {
+            true => format!("has shape {shape:?}"),
+            false => format!("is {} of shape {shape:?}", tensor.dtype()),
+        };
+        let message = format!("input `{}` {given}; `{name}` takes {wanted}", input.name);
+        Refusal::new("MDL0701", message, self.graph.values[input.value].loc)
     }
 
     fn guards(&self, block: &[i64]) -> Result<(), Refusal> {

@@ -123,7 +123,7 @@ impl<'w> Walk<'w> {
         for place in (used.column..indices.len()).step_by(used.columns) {
             let index = indices.get(place).as_i64();
             if !(-extent..extent).contains(&index) {
-                let message = format!("index {index} at position {place} is outside an axis of extent {extent}");
+                let message = format!("index {index} at position {place} is outside {}..{extent}", -extent);
                 return Err(Refusal::new("MDL0703", message, node.loc));
             }
         }
