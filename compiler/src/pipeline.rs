@@ -213,7 +213,7 @@ pub fn place(loc: Loc, sources: &SourceMap) -> Source {
 
 /// The bytes of a constant in the storage that the plan says.
 fn read(graph: &Graph, constant: ConstantId) -> Result<Bytes, BuildError> {
-    Ok(Bytes::from(graph.numbers(constant).map_err(|error| match error {
+    Ok(Bytes::from(graph.stored(constant).map_err(|error| match error {
         ReadError::Weights(error) => BuildError::Weights(error),
         ReadError::Missing(key) => BuildError::Missing(key),
         ReadError::Tensor(error) => BuildError::Tensor(error),

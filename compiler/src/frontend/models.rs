@@ -233,6 +233,7 @@ impl<'t> Elaborator<'t> {
         self.open_given_weights(loc);
         self.entries(&frame, model);
         self.missing_weights(loc);
+        self.one_storage_each();
     }
 
     fn entries(&mut self, frame: &Frame, model: &'t Model) {

@@ -151,6 +151,23 @@ impl<'t> Elaborator<'t> {
         self.report(diagnostic)
     }
 
+    /// A kernel is compiled once for all iterations, so that the members of a family have one storage: where their files
+    /// differ, they are widened.
+    pub(super) fn one_storage_each(&mut self) {
+        let constants = &mut self.graph.constants;
+        let mut mixed = true;
+        while std::mem::take(&mut mixed) {
+            for node in self.graph.nodes.values() {
+                let NodeKind::Constant { members, .. } = &node.kind else { continue };
+                let differ = members.windows(2).any(|pair| constants[pair[0]].storage != constants[pair[1]].storage);
+                for member in members.iter().filter(|_| differ) {
+                    constants[*member].storage = Storage::Plain(constants[*member].ty.dtype);
+                }
+                mixed |= differ;
+            }
+        }
+    }
+
     fn constant(&mut self, key: &str, wanted: &Wanted) -> Checks<ConstantId> {
         self.weights.used.insert(key.to_owned());
         if let Some((known, first, call)) = self.weights.known.get(key).copied() {
@@ -235,8 +252,7 @@ impl<'t> Elaborator<'t> {
                 let first = self.weights.narrower.take();
                 let (key, storage, count) = first.unwrap_or((name.into(), found, 0));
                 self.weights.narrower = Some((key, storage, count + 1));
-                // Kernels read whole bytes: packed groups are widened when the model is built.
-                return Ok(if matches!(found, Storage::Packed(_)) { Storage::Plain(dtype) } else { found });
+                return Ok(found);
             }
             Storage::Plain(kept) if widens(kept, dtype) => return Ok(Storage::Plain(dtype)),
             _ => {}

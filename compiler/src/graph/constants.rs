@@ -1,9 +1,9 @@
 //! The numbers of constants, read when they are asked for.
 
-use super::{ConstantData, ConstantId, Graph};
-use mlc_codegen::base::Storage;
+use super::{Constant, ConstantData, ConstantId, Graph};
+use mlc_codegen::base::{DType, Storage};
 use mlc_runtime::tensor::{Tensor, TensorError};
-use mlc_runtime::weights::LoadError;
+use mlc_runtime::weights::{Found, LoadError};
 
 /// Why a constant has no numbers.
 #[derive(Debug, thiserror::Error)]
@@ -20,6 +20,21 @@ pub enum ReadError {
 }
 
 impl Graph {
+    /// A constant as its storage has it: its numbers, or its packed groups as u8.
+    ///
+    /// # Errors
+    /// As [`Graph::numbers`].
+    pub fn stored(&self, constant: ConstantId) -> Result<Tensor, ReadError> {
+        match &self.constants[constant] {
+            Constant { storage: Storage::Packed(_), data: ConstantData::Weight(key), .. } => {
+                let found = self.weight(key)?;
+                let (_, bytes) = found.file.read_raw(found.name)?;
+                Ok(Tensor::new(DType::U8, [bytes.len()], &bytes)?)
+            }
+            _ => self.numbers(constant),
+        }
+    }
+
     /// The numbers of a constant in the element type of its storage; those of a packed one as f32.
     ///
     /// # Errors
@@ -29,7 +44,7 @@ impl Graph {
         let tensor = match &constant.data {
             ConstantData::Tensor(tensor) => tensor.clone(),
             ConstantData::Weight(key) => {
-                let found = self.weights.find(key).ok().flatten().ok_or_else(|| ReadError::Missing(key.clone()))?;
+                let found = self.weight(key)?;
                 found.file.read(found.name)?
             }
         };
@@ -37,5 +52,9 @@ impl Graph {
             Storage::Plain(dtype) if tensor.dtype() != dtype => Ok(tensor.cast(dtype)?),
             _ => Ok(tensor),
         }
+    }
+
+    fn weight(&self, key: &str) -> Result<Found<'_>, ReadError> {
+        self.weights.find(key).ok().flatten().ok_or_else(|| ReadError::Missing(key.to_owned()))
     }
 }

@@ -106,6 +106,9 @@ pub enum Fault {
     /// Numbers of another shape or element type.
     #[error("the numbers of constant `{0}` do not have its shape and storage")]
     Numbers(String),
+    /// A family whose members are kept in different ways.
+    #[error("members of one family are kept as {0} and as {1}")]
+    Mixed(Storage, Storage),
     /// A family that is selected by a loop that is not around it, or whose trips are not known.
     #[error("no loop of known trips around it selects the members")]
     Counter,

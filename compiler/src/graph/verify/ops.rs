@@ -61,7 +61,12 @@ impl Walk<'_> {
         };
         self.count("members", members.len(), trips.max(1) as usize)?;
         let ty = &self.graph.values.get(node.outputs[0]).ok_or(Fault::Absent("value"))?.ty;
-        members.iter().try_for_each(|member| self.member(*member, ty))
+        members.iter().try_for_each(|member| self.member(*member, ty))?;
+        let storage = |member: &ConstantId| self.graph.constants[*member].storage;
+        match members.windows(2).find(|pair| storage(&pair[0]) != storage(&pair[1])) {
+            None => Ok(()),
+            Some(pair) => Err(Fault::Mixed(storage(&pair[0]), storage(&pair[1]))),
+        }
     }
 
     fn member(&self, member: ConstantId, ty: &TensorType) -> Result<(), Fault> {
