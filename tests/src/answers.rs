@@ -1,12 +1,12 @@
-//! Literal uses of ops with answers from numpy and onnxruntime; `tests/oracle/` writes them to `tests/data/ops`.
+//! Literal uses of ops with answers from numpy and onnxruntime; `tests/oracle/` writes them to `tests/data/ops`, and each
+//! file there is read.
 
 use mlc::ops::{Arguments, Attr, Default, Kind, OpKind, Signature};
 use mlc::types::TensorType;
 use mlc_codegen::base::{DType, Dim, Scalar};
 use mlc_runtime::tensor::Tensor;
 use serde_json::Value;
-
-const FILES: [&str; 2] = [include_str!("../data/ops/base.json"), include_str!("../data/ops/nn.json")];
+use std::path::{Path, PathBuf};
 
 /// One use of an op.
 pub struct Answer {
@@ -20,10 +20,16 @@ pub struct Answer {
     pub outputs: Vec<Tensor>,
 }
 
-/// All of them. Panics on a malformed file.
+/// All of them, in the order of the files' names. Panics on a malformed file.
 pub fn answers() -> Vec<Answer> {
-    let files = FILES.map(|text| serde_json::from_str::<Vec<Value>>(text).expect("a list of uses"));
-    files.iter().flatten().map(answer).collect()
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/ops");
+    let mut files: Vec<_> = std::fs::read_dir(folder).expect("it is there").flatten().map(|file| file.path()).collect();
+    files.sort();
+    let uses = |file: &PathBuf| {
+        let text = std::fs::read_to_string(file).expect("a file that can be read");
+        serde_json::from_str::<Vec<Value>>(&text).unwrap_or_else(|why| panic!("{}: {why}", file.display()))
+    };
+    files.iter().flat_map(uses).map(|json| answer(&json)).collect()
 }
 
 /// The static type of a tensor.

@@ -1,6 +1,7 @@
 //! What the code promises of itself: the import law, a purpose at the top of each file, no file that has outgrown itself.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
@@ -56,6 +57,19 @@ fn unsafe_stands_only_where_it_is_allowed() {
         });
         assert!(inside || !found, "{name} uses `unsafe`");
     }
+}
+
+/// The table of ops declares their files in a macro, which `cargo fmt` does not look into.
+#[test]
+fn ops_are_formatted() {
+    let files = sources("compiler/src/ops").into_iter().map(|(name, _)| root().join(name));
+    let run = Command::new("rustfmt").args(["--edition", "2024", "--check", "--files-with-diff"]).args(files).output();
+    let Ok(output) = run else {
+        println!("there is no rustfmt: skipped");
+        return;
+    };
+    let files = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "run `rustfmt --edition 2024 compiler/src/ops/*.rs`, for\n{files}");
 }
 
 /// Folders of the compiler from bottom to top; none imports one that stands later, nor a sibling of its own line.
