@@ -81,6 +81,7 @@ table::op_table! {
     blocks: DepthToSpace = DEPTH_TO_SPACE, SpaceToDepth = SPACE_TO_DEPTH;
     attention: Attention = ATTENTION;
     causal_mask: CausalMask = CAUSAL_MASK;
+    tril: Tril = TRIL, Triu = TRIU;
     rope: Rope = ROPE;
     norm: LayerNorm = LAYER_NORM, RmsNorm = RMS_NORM, L2Normalize = L2_NORMALIZE;
     batch_norm: BatchNorm = BATCH_NORM;
