@@ -20,6 +20,7 @@ mod host;
 mod inputs;
 mod inspect;
 mod load;
+mod markdown;
 mod metric;
 mod new;
 mod ops;
@@ -52,6 +53,9 @@ struct Cli {
     /// With --version: also what this program was made for and what the machine offers.
     #[arg(long, requires = "version")]
     verbose: bool,
+    /// Prints the chapter of the book about the command line.
+    #[arg(long)]
+    markdown: bool,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -95,6 +99,10 @@ pub fn main() -> ExitCode {
     crash::install();
     let cli = Cli::parse();
     let Some(verb) = cli.verb else {
+        if cli.markdown {
+            output::data(&markdown::chapter(Cli::command()));
+            return ExitCode::SUCCESS;
+        }
         if cli.version {
             version::print(cli.verbose);
             return ExitCode::SUCCESS;
