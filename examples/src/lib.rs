@@ -19,3 +19,8 @@ pub fn best(scores: &[f32], n: usize) -> Vec<usize> {
     order.truncate(n);
     order
 }
+
+/// The chapter of the book about the library, whose blocks are run as the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/src/library.md")]
+struct Library;

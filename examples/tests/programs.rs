@@ -74,6 +74,9 @@ fn main() {
         }
         trials.push(Trial::test(program.name, move || prints(&program)).with_ignored_flag(absent));
     }
+    for page in ["README.md", "docs/src/examples.md", "docs/src/library.md"] {
+        trials.push(Trial::test(format!("{page} shows what they print"), move || shown(page)));
+    }
     for (name, bin, words, says) in REFUSALS {
         trials.push(Trial::test(name, move || refuses(bin, words, says)));
     }
@@ -98,6 +101,30 @@ fn prints(program: &Program) -> Result<(), Failed> {
             None => found == expected,
         });
     if ran && same { Ok(()) } else { Err(format!("it printed\n{stdout}{stderr}\nnot\n{}", program.prints).into()) }
+}
+
+/// What a page says that a program prints is what the table says of it.
+fn shown(page: &str) -> Result<(), Failed> {
+    let text = std::fs::read_to_string(examples().join("..").join(page))?;
+    let commands: Vec<&str> = text.split("$ cargo run -q -p mlc-examples --bin ").skip(1).collect();
+    for command in &commands {
+        let end = command.find("\n$ ").into_iter().chain(command.find("\n```")).min().unwrap_or(command.len());
+        let (words, output) = command[..end].split_once('\n').unwrap_or((command, ""));
+        let mut words = words.split_whitespace().map(|word| word.trim_matches('"'));
+        let bin = words.next().unwrap_or_default();
+        let of_bin =
+            || PROGRAMS.iter().filter(|program| program.name == bin).flat_map(|program| program.prints.lines());
+        for line in output.lines() {
+            let same = |known: &str| match known.strip_suffix('…') {
+                Some(start) => line.starts_with(start),
+                None => line == known,
+            };
+            if !of_bin().any(same) {
+                return Err(format!("{page}: `{bin}` is not known to print `{line}`").into());
+            }
+        }
+    }
+    if commands.is_empty() { Err(format!("{page} shows no program").into()) } else { Ok(()) }
 }
 
 /// Wrong uses, and what each is told.

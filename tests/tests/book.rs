@@ -6,6 +6,13 @@ use mlc_tests::golden::program;
 use std::path::Path;
 use std::process::Command;
 
+/// The chapters that a command prints.
+const PRINTED: [(&[&str], &str); 3] = [
+    (&["--markdown"], "docs/src/command-line.md"),
+    (&["ops", "--markdown"], "docs/src/ops.md"),
+    (&["passes", "--markdown"], "docs/src/passes.md"),
+];
+
 fn main() {
     let mlc = program().expect("mlc is built");
     let mut trials: Vec<Trial> = Vec::new();
@@ -13,10 +20,10 @@ fn main() {
         let mlc = mlc.clone();
         trials.push(Trial::test(name.clone(), move || page(&name, &path, &mlc)));
     }
-    let at = mlc.clone();
-    trials.push(Trial::test("the ops chapter is what mlc prints", move || {
-        printed(&at, &["ops", "--markdown"], "docs/src/ops.md")
-    }));
+    for (words, page) in PRINTED {
+        let mlc = mlc.clone();
+        trials.push(Trial::test(format!("{page} is what mlc prints"), move || printed(&mlc, words, page)));
+    }
     trials.push(Trial::test("the summary names every page", summary));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
