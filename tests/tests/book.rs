@@ -25,6 +25,7 @@ fn main() {
         trials.push(Trial::test(format!("{page} is what mlc prints"), move || printed(&mlc, words, page)));
     }
     trials.push(Trial::test("the summary names every page", summary));
+    trials.push(Trial::test("links and inclusions lead to files", links));
     libtest_mimic::run(&Arguments::from_args(), trials).exit();
 }
 
@@ -65,5 +66,28 @@ fn summary() -> Result<(), Failed> {
     match missing {
         Some((name, _)) => Err(format!("SUMMARY.md does not name {name}").into()),
         None => Ok(()),
+    }
+}
+
+/// Links inside of the repository, and what mdBook includes, are there.
+fn links() -> Result<(), Failed> {
+    let (mut dead, mut found) = (vec![], 0);
+    for (name, path) in pages() {
+        let text = std::fs::read_to_string(&path)?;
+        let folder = path.parent().unwrap_or(Path::new("."));
+        let after =
+            |start: &'static str, end: char| text.split(start).skip(1).filter_map(move |rest| rest.split(end).next());
+        let targets = after("](", ')').chain(after("{{#include ", '}'));
+        let is_path = |target: &&str| target.contains('.') && !target.contains("://") && !target.contains(' ');
+        for target in targets.filter(is_path) {
+            found += 1;
+            if !folder.join(target.split('#').next().unwrap_or(target)).exists() {
+                dead.push(format!("{name}: {target}"));
+            }
+        }
+    }
+    match dead.is_empty() && found > 10 {
+        true => Ok(()),
+        false => Err(format!("{found} links; dead: {}", dead.join(", ")).into()),
     }
 }

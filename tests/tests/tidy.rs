@@ -72,6 +72,18 @@ fn ops_are_formatted() {
     assert!(output.status.success(), "run `rustfmt --edition 2024 compiler/src/ops/*.rs`, for\n{files}");
 }
 
+/// The book adds `tril` in one file and one line of the table.
+#[test]
+fn an_op_stands_in_its_file_and_in_the_table() {
+    let crates = ["grammar", "compiler/src", "compiler/codegen", "runtime"];
+    let words = |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("tril"));
+    let lines =
+        crates.into_iter().flat_map(sources).map(|(name, text)| (name, text.lines().filter(|l| words(l)).count()));
+    let found: Vec<(String, usize)> =
+        lines.filter(|(name, count)| *count > 0 && name != "compiler/src/ops/tril.rs").collect();
+    assert_eq!(found, [("compiler/src/ops/mod.rs".to_owned(), 1)]);
+}
+
 /// Folders of the compiler from bottom to top; none imports one that stands later, nor a sibling of its own line.
 const LAW: &[&[&str]] = &[
     &["types", "diag"],
