@@ -31,7 +31,7 @@ fn main() {
         Trial::test(op.name(), move || {
             let cases = cases(*op);
             if cases.is_empty() {
-                return Err(format!("no case of `{}`: add one to tests/tests/conformance.rs", op.name()).into());
+                return Err(format!("no use of `{}`: add a file to tests/data/ops", op.name()).into());
             }
             let mut counted = Counted::default();
             for (i, case) in cases.iter().enumerate() {
