@@ -2,11 +2,12 @@
 
 use crate::diag::SourceMap;
 use crate::graph::{self, Constant, ConstantId, Graph, ReadError};
-use crate::passes::Pass;
+use crate::passes::{Keep, Pass};
 use crate::schedule::{ScheduleError, Scheduled, schedule};
 use crate::types::Loc;
 use mlc_codegen::kernel::{VerifyError, verify};
 use mlc_runtime::artifact::{Artifact, ArtifactError, Constant as Bytes, Meta, Source};
+use mlc_runtime::session::{Options, human};
 use mlc_runtime::tensor::TensorError;
 use mlc_runtime::weights::LoadError;
 
@@ -25,6 +26,22 @@ pub enum BuildError {
     /// A weight does not fit in memory.
     #[error(transparent)]
     Tensor(#[from] TensorError),
+    /// All constants together need more memory than is allowed.
+    #[error("the constants of this model need {}; {} are allowed; raise --max-memory", human(*needed), human(*allowed))]
+    Memory {
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        allowed: u64,
+    },
+    /// A group that was asked for and is not there.
+    #[error("there is no group {number} to keep: the model has {there} of them, counted from 0")]
+    NoGroup {
+        /// What was asked for.
+        number: usize,
+        /// How many there are.
+        there: usize,
+    },
     /// A graph that is not one, which is a fault of mlc.
     #[error("after {after} the graph does not verify: {why}")]
     Graph {
@@ -47,14 +64,17 @@ pub enum BuildError {
 }
 
 impl BuildError {
-    /// Its `MDL0xxx` code; none for a fault of mlc.
+    /// Its `MDL0xxx` code; none for a fault of mlc, or a group that is not there.
     pub fn code(&self) -> Option<&'static str> {
         match self {
             BuildError::Schedule(_) => Some("MDL0602"),
             BuildError::Weights(error) => Some(error.code()),
             BuildError::Missing(_) => Some("MDL0401"),
-            BuildError::Tensor(_) => Some("MDL0704"),
-            BuildError::Graph { .. } | BuildError::Artifact(_) | BuildError::Kernel { .. } => None,
+            BuildError::Tensor(_) | BuildError::Memory { .. } => Some("MDL0704"),
+            BuildError::NoGroup { .. }
+            | BuildError::Graph { .. }
+            | BuildError::Artifact(_)
+            | BuildError::Kernel { .. } => None,
         }
     }
 }
@@ -80,12 +100,21 @@ pub struct Pipeline {
     pub passes: Vec<&'static Pass>,
     /// Whether the graph is verified before the first and after each.
     pub verify: bool,
+    /// Which groups of what they made stay.
+    pub groups: Keep,
+    /// Bytes that all constants may take together.
+    pub max_memory: u64,
 }
 
 impl Default for Pipeline {
     fn default() -> Self {
         let named = |name: &&str| Pass::by_name(name).expect("the table has every pass of the pipeline");
-        Pipeline { passes: PIPELINE.iter().map(named).collect(), verify: cfg!(debug_assertions) }
+        Pipeline {
+            passes: PIPELINE.iter().map(named).collect(),
+            verify: cfg!(debug_assertions),
+            groups: Keep::All,
+            max_memory: Options::default().max_memory,
+        }
     }
 }
 
@@ -119,7 +148,11 @@ impl Pipeline {
             self.verified(graph, || format!("`{}`", pass.name))?;
             watch(pass.name, graph)?;
         }
-        Ok(())
+        self.groups.apply(graph).map_err(|there| match self.groups {
+            Keep::Only(number) => BuildError::NoGroup { number, there },
+            Keep::All | Keep::None => unreachable!("they ask for no group"),
+        })?;
+        Ok(self.verified(graph, || "groups were taken apart".into())?)
     }
 
     fn verified(&self, graph: &Graph, after: impl Fn() -> String) -> Result<(), BuildError> {
@@ -166,7 +199,7 @@ pub fn lowered(
     file: u32,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Artifact, BuildError> {
-    let Scheduled { plan, constants, sources: places } = schedule(graph)?;
+    let Scheduled { plan, constants, sources: places, .. } = schedule(graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
             .map_err(|why| BuildError::Kernel { kernel: kernel.name.clone(), why })?;
@@ -175,12 +208,19 @@ pub fn lowered(
         model: graph.name.clone(),
         mlc: env!("CARGO_PKG_VERSION").into(),
         source_hash: blake3::hash(sources.text(file).as_bytes()).to_hex().to_string(),
-        pipeline: pipeline.to_string(),
+        pipeline: match pipeline.groups {
+            Keep::All => pipeline.to_string(),
+            groups => format!("{pipeline} --fuse {groups}"),
+        },
+        constants: constants.iter().map(|id| graph.constants[*id].name.clone()).collect(),
         target: "cpu".into(),
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
         ..Meta::default()
     };
-    let all: u64 = constants.iter().map(|id| size(&graph.constants[*id])).sum();
+    let all = constants.iter().fold(0, |sum: u64, id| sum.saturating_add(size(&graph.constants[*id])));
+    if all > pipeline.max_memory {
+        return Err(BuildError::Memory { needed: all, allowed: pipeline.max_memory });
+    }
     let (mut bytes, mut done) = (Vec::with_capacity(constants.len()), 0);
     for id in constants {
         let constant = &graph.constants[id];
@@ -191,10 +231,10 @@ pub fn lowered(
     Ok(Artifact::from_parts(meta, plan, bytes)?)
 }
 
-/// The bytes of a constant; 0 where they do not fit in 64 bits, which is refused elsewhere.
+/// The bytes of a constant; as many as can be counted where they do not fit in 64 bits.
 fn size(constant: &Constant) -> u64 {
     let elements = constant.ty.elements().as_constant();
-    elements.and_then(|count| constant.storage.bytes_for(count)).map_or(0, |bytes| bytes.max(0) as u64)
+    elements.and_then(|count| constant.storage.bytes_for(count)).map_or(u64::MAX, |bytes| bytes.max(0) as u64)
 }
 
 /// A place in the source as run-time errors show it.

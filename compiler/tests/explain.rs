@@ -3,9 +3,13 @@
 use mlc::diag::SourceMap;
 use mlc::frontend::{Options, check};
 use mlc::graph::Graph;
+use mlc::passes::Keep;
 use mlc::report::kernels::{KernelRow, Reason, json, table};
 use mlc::schedule::{explain, schedule};
+use mlc::{Pipeline, lowered};
 use mlc_codegen::kernel::Step;
+use std::collections::BTreeSet;
+use std::path::Path;
 
 const MODEL: &str = "mdl 1
 block Dense[Out, In](x: f32[..B, In]) -> f32[..B, Out] {
@@ -53,16 +57,113 @@ fn row<'r>(rows: &'r [KernelRow], kernel: &str) -> &'r KernelRow {
 #[test]
 fn every_kernel_of_the_plan_has_its_row() {
     let (graph, _) = graph(MODEL);
-    let rows = explain(&graph);
+    let rows = explain(&graph).expect("small sizes");
     let plan = schedule(&graph).expect("small sizes").plan;
-    let listed: usize = rows.iter().map(|row| row.kernels).sum();
+    let listed: usize = rows.iter().map(|row| row.kernels.len()).sum();
     assert_eq!(listed, calls(&plan.entries[0].steps), "{rows:?}");
+}
+
+/// A group that no kernel can hold, a carried number that begins as a literal, one kernel for two layers.
+const OTHERS: [&str; 3] = [
+    "mdl 1
+model M {
+  entry main(x: f32[4, 4]) -> f32[4, 4] {
+    fused \"two\" {
+      let y = einsum(\"a b, b c -> a c\", x, x)
+      let z = einsum(\"a b, b c -> a c\", y, x) + 1.0
+    }
+    return z
+  }
+}",
+    "mdl 1
+model M {
+  entry main(x: f32[4]) -> f32[] {
+    let total = 0.0
+    repeat i in 0..3 carry total { let total = total + sum(x) }
+    return total
+  }
+}",
+    "mdl 1
+model M {
+  entry main(x: f32[4, 4]) -> f32[4, 4] {
+    return softmax(softmax(x, axis = -1), axis = -1)
+  }
+  entry other(x: f32[4, 4]) -> f32[4, 4] { return softmax(x, axis = -1) }
+}",
+];
+
+#[test]
+fn the_kernels_listed_are_those_of_the_artifact() {
+    for (text, keep) in [MODEL].iter().chain(&OTHERS).flat_map(|text| [(text, Keep::All), (text, Keep::None)]) {
+        let (mut graph, sources) = graph(text);
+        let pipeline = Pipeline { groups: keep, ..Pipeline::default() };
+        pipeline.run(&mut graph).expect("passes");
+        let plan = lowered(&pipeline, &graph, &sources, 0, &mut |_, _| {}).expect("builds").plan;
+        let rows = explain(&graph).expect("small sizes");
+        let listed: BTreeSet<u32> = rows.iter().flat_map(|row| row.kernels.clone()).collect();
+        assert!(listed.into_iter().eq(0..plan.kernels.len() as u32), "{text}\n{rows:?}");
+        for entry in &plan.entries {
+            let own = rows.iter().filter(|row| row.entry == entry.name);
+            assert_eq!(own.map(|row| row.kernels.len()).sum::<usize>(), calls(&entry.steps), "{text}\n{rows:?}");
+        }
+        let alone = |row: &&KernelRow| row.group.is_none() && row.ops.len() > 1;
+        assert!(rows.iter().find(alone).is_none(), "several ops are a group: {rows:?}");
+        assert!(keep == Keep::All || rows.iter().all(|row| row.group.is_none()), "{rows:?}");
+    }
+}
+
+#[test]
+fn so_it_is_for_every_example() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples");
+    let mut seen = 0;
+    for file in std::fs::read_dir(&folder).expect("the examples").map(|entry| entry.expect("a file").path()) {
+        if file.extension().is_none_or(|extension| extension != "mdl") {
+            continue;
+        }
+        let mut sources = SourceMap::default();
+        let number = sources.add(file.display().to_string(), std::fs::read_to_string(&file).expect("text"));
+        let options = Options { folder: Some(folder.clone()), without_weights: true, ..Options::default() };
+        let mut graph = check(&mut sources, number, &options).graph.unwrap_or_else(|| panic!("{}", file.display()));
+        Pipeline::default().run(&mut graph).expect("passes");
+        let plan = schedule(&graph).expect("small sizes").plan;
+        let rows = explain(&graph).expect("small sizes");
+        let listed: BTreeSet<u32> = rows.iter().flat_map(|row| row.kernels.clone()).collect();
+        assert!(listed.into_iter().eq(0..plan.kernels.len() as u32), "{}", file.display());
+        for entry in &plan.entries {
+            let own = rows.iter().filter(|row| row.entry == entry.name);
+            assert_eq!(own.map(|row| row.kernels.len()).sum::<usize>(), calls(&entry.steps), "{}", file.display());
+        }
+        seen += 1;
+    }
+    assert!(seen >= 6, "{seen} examples");
+}
+
+#[test]
+fn a_group_that_no_kernel_holds_is_told_op_by_op() {
+    let rows = explain(&graph(OTHERS[0]).0).expect("small sizes");
+    let ops: Vec<&[&str]> = rows.iter().map(|row| row.ops.as_slice()).collect();
+    assert_eq!(ops, [&["einsum"][..], &["einsum"], &["add"]]);
+    assert!(rows.iter().all(|row| row.group.is_none() && row.kernels.len() == 1), "{rows:?}");
+    assert_eq!(rows[0].ends, [Reason::TwoContractions]);
+}
+
+#[test]
+fn one_group_of_several_can_be_kept() {
+    let (mut graph, _) = graph(MODEL);
+    Pipeline::default().run(&mut graph).expect("passes");
+    let all = graph.groups().len();
+    assert!(all > 1, "{all}");
+    assert_eq!(Keep::Only(all).apply(&mut graph), Err(all));
+    let kept = graph.groups()[1];
+    Keep::Only(1).apply(&mut graph).expect("it is there");
+    assert_eq!(graph.groups(), [kept]);
+    mlc::graph::verify(&graph).expect("a group is transparent");
 }
 
 #[test]
 fn rows_say_what_is_moved_and_why_a_kernel_ends() {
     let (graph, _) = graph(MODEL);
-    let rows = explain(&graph);
+    let rows = explain(&graph).expect("small sizes");
     let first = row(&rows, "{i}.a: einsum");
     assert_eq!((first.calls.as_str(), first.bytes.as_str(), first.fixed_bytes), ("3", "64 * n + 256", None));
     assert_eq!((first.ops.as_slice(), first.views.as_slice()), (&["einsum"][..], &["transpose", "transpose"][..]));
@@ -87,16 +188,16 @@ model M {
     return gather(table, ids)
   }
 }";
-    assert_eq!(row(&explain(&graph(text).0), "gather").fixed_bytes, Some(4 * 8 + 2 * 4 * 8 * 4));
+    assert_eq!(row(&explain(&graph(text).0).expect("small sizes"), "gather").fixed_bytes, Some(4 * 8 + 2 * 4 * 8 * 4));
 }
 
 #[test]
 fn text_and_json_name_places_and_stable_words() {
     let (graph, sources) = graph(MODEL);
-    let rows = explain(&graph);
+    let rows = explain(&graph).expect("small sizes");
     let text = table(&rows, &sources);
     assert!(
-        text.contains("  {i}.a: einsum, 3 times: 64 * n + 256 bytes\n    m.mdl:4:10 einsum, reads through"),
+        text.contains("  k0 {i}.a: einsum, 3 times: 64 * n + 256 bytes\n    m.mdl:4:10 einsum, reads through"),
         "{text}"
     );
     let json = json(&rows, &sources);

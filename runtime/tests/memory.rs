@@ -9,7 +9,7 @@ use build::{Builder, With, call, input, output, port, slot};
 use mlc_codegen::base::{DType, Slot, SlotDef};
 use mlc_codegen::kernel::{Binary, Plan};
 use mlc_runtime::artifact::{Artifact, Meta};
-use mlc_runtime::jit::{Cpu, ObjectTarget, listing, object};
+use mlc_runtime::jit::{CodeTarget, Cpu, listing, object};
 use mlc_runtime::session::{Model, Options};
 use mlc_runtime::tensor::Tensor;
 
@@ -45,19 +45,36 @@ fn a_dropped_model_leaves_no_mapping() {
 
 #[test]
 fn kernels_are_listed() {
-    let listed = listing(&double().kernels, Cpu::Native).expect("compiles");
+    let listed = listing(&double().kernels, &CodeTarget::default()).expect("compiles");
     let [kernel] = &listed[..] else { panic!("one kernel") };
     assert_eq!(kernel.name, "double x");
-    let (clif, code) = kernel.functions.last().expect("an entry");
-    assert!(clif.as_deref().is_some_and(|text| text.contains("fadd")), "{clif:?}");
-    assert!(!code.is_empty());
+    let entry = kernel.functions.last().expect("an entry");
+    assert_eq!(entry.symbol, "mlc_kernel_0_double_x");
+    assert!(entry.clif.as_deref().is_some_and(|text| text.contains("fadd")), "{:?}", entry.clif);
+    let adds = entry.asm.lines().filter(|line| line.contains("addp") || line.contains("adds")).count();
+    assert!(adds > 0 && entry.asm.contains("ret"), "{}", entry.asm);
+    assert!(!entry.code.is_empty());
+}
+
+#[test]
+fn kernels_of_another_machine_are_listed() {
+    let target = CodeTarget { triple: Some("aarch64-unknown-linux-gnu".into()), cpu: Cpu::Generic };
+    let listed = listing(&double().kernels, &target).expect("compiles");
+    let asm = &listed[0].functions.last().expect("an entry").asm;
+    assert!(asm.contains("fadd v"), "{asm}");
+    let refused = |triple: &str, cpu| {
+        let target = CodeTarget { triple: Some(triple.into()), cpu };
+        listing(&double().kernels, &target).expect_err("no such target").to_string()
+    };
+    assert!(refused("aarch64-unknown-linux-gnu", Cpu::V3).ends_with("x86-64-v3 is a level of x86-64"));
+    assert!(refused("x86_64-apple-darwin", Cpu::Generic).contains("code is made for x86_64-unknown-linux-gnu and"));
 }
 
 #[test]
 fn kernels_become_object_files() {
     for triple in [None, Some("x86_64-unknown-linux-gnu"), Some("aarch64-unknown-linux-gnu")] {
         for cpu in [Cpu::Native, Cpu::Generic] {
-            let target = ObjectTarget { triple: triple.map(str::to_string), cpu };
+            let target = CodeTarget { triple: triple.map(str::to_string), cpu };
             let bytes = object(&double().kernels, "m", &target).expect("compiles");
             assert_eq!(bytes[..4], *b"\x7fELF");
             let machine = u16::from_le_bytes([bytes[18], bytes[19]]);
@@ -69,6 +86,6 @@ fn kernels_become_object_files() {
             assert_eq!(bytes, again, "the same kernels, the same bytes");
         }
     }
-    let target = ObjectTarget { triple: Some("z80-unknown-none".into()), cpu: Cpu::Generic };
+    let target = CodeTarget { triple: Some("z80-unknown-none".into()), cpu: Cpu::Generic };
     assert_eq!(object(&double().kernels, "m", &target).expect_err("no such target").code(), "MDL0603");
 }

@@ -3,14 +3,15 @@
 //! Invariant: phases are timed apart, steady calls reuse one session and its outputs, and inputs that nobody gives are drawn, not zeros.
 
 use super::failure::Failure;
-use super::inputs::{self, Given};
+use super::flags::{CpuArgs, OpenArgs};
+use super::inputs::{self, Draw, Given};
 use super::load;
 use super::output::{self, MessageFormat};
 use super::runner::Runner;
 use super::source::ModelArgs;
 use anyhow::{Context, Result, bail, ensure};
 use mlc_codegen::base::SlotDef;
-use mlc_runtime::session::{Cpu, Model, Options, Profile, Session, list};
+use mlc_runtime::session::{Model, Options, Profile, Session, list};
 use mlc_runtime::tensor::Tensor;
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -38,9 +39,6 @@ pub(super) struct Args {
     /// Which entry of a model with several.
     #[arg(long, value_name = "NAME")]
     entry: Option<String>,
-    /// The instructions that code may use.
-    #[arg(long, value_name = "LEVEL", default_value_t = Cpu::Native)]
-    cpu: Cpu,
     /// Also the time of each kernel.
     #[arg(long)]
     kernels: bool,
@@ -49,6 +47,10 @@ pub(super) struct Args {
     json: bool,
     #[command(flatten)]
     model: ModelArgs,
+    #[command(flatten)]
+    cpu: CpuArgs,
+    #[command(flatten)]
+    open: OpenArgs,
 }
 
 /// One measurement.
@@ -68,10 +70,11 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let start = process_start()?;
     for threads in &args.threads {
         let begun = Instant::now();
-        let Some(artifact) = load::artifact(&args.file, &args.model, format)? else { return Ok(false) };
+        let Some(artifact) = load::artifact(&args.file, &args.model, args.open, format)? else { return Ok(false) };
         let load = begun.elapsed();
         let begun = Instant::now();
-        let model = Model::load(artifact, Options { threads: *threads, cpu: args.cpu, ..Options::default() })?;
+        let options = Options { threads: *threads, max_memory: args.model.memory.limit(), cpu: args.cpu.cpu };
+        let model = Model::load(artifact, options)?;
         let measured = measure(&model, args, load, begun.elapsed())?;
         match args.json {
             true => output::data(&format!("{}\n", as_json(&model, args, start, &measured))),
@@ -108,7 +111,7 @@ fn measure(model: &Model, args: &Args, load: Duration, jit: Duration) -> Result<
         let message = format!("the model has no dim or size `{name}`; it has {}", list(known.into_iter()));
         return Err(Failure::new("MDL0701", message).into());
     }
-    let drawn = inputs::resolve(&args.inputs, &interface, &args.at, &args.file, Some(0))?;
+    let drawn = inputs::resolve(&args.inputs, &interface, &args.at, &args.file, Draw::missing(args.model.seed()))?;
     let inputs: Vec<(&str, &Tensor)> = drawn.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
     let sizes: Vec<(&str, i64)> = drawn.sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect();
     let mut session = model.session();
@@ -167,7 +170,7 @@ fn as_text(model: &Model, args: &Args, start: Duration, m: &Measured) -> String 
          work        {:>10.3} GFLOP/s, {:.3} GB/s  ({:.3} MFLOP, {:.3} MB a call)\n",
         args.file.display(),
         m.threads,
-        args.cpu.resolved(),
+        args.cpu.cpu.resolved(),
         milliseconds(start),
         milliseconds(m.load),
         milliseconds(m.jit),
@@ -227,7 +230,7 @@ fn as_json(model: &Model, args: &Args, start: Duration, m: &Measured) -> Value {
         })
         .collect();
     let mut object = json!({
-        "file": args.file.display().to_string(), "threads": m.threads, "cpu": args.cpu.resolved().name(),
+        "file": args.file.display().to_string(), "threads": m.threads, "cpu": args.cpu.cpu.resolved().name(),
         "process_ms": milliseconds(start), "load_ms": milliseconds(m.load), "jit_ms": milliseconds(m.jit),
         "first_call_ms": milliseconds(m.first), "calls": m.steady.len(), "p50_ms": milliseconds(m.percentile(50)),
         "p90_ms": milliseconds(m.percentile(90)), "p99_ms": milliseconds(m.percentile(99)),

@@ -1,19 +1,23 @@
 //! `mlc build`: a model and its weights as one `.mlc` file, and the forms in between.
 
 use super::emit::{self, Emit};
+use super::emit_code::{self, TargetArgs};
+use super::failure::Failure;
+use super::flags::OpenArgs;
 use super::load;
 use super::output::{self, MessageFormat};
 use super::phases::{self, Phases};
 use super::source::ModelArgs;
 use crate::graph::Graph;
 use anyhow::Result;
+use mlc_runtime::session::{JitError, check_model};
 use std::path::PathBuf;
 use std::time::Instant;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A model file.
+    /// A model file; for --emit kernels, clif, asm and obj also a `.mlc`.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Where to write; the model's name with `.mlc` when left out.
@@ -29,13 +33,21 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     dump_phases: Option<PathBuf>,
     #[command(flatten)]
+    target: TargetArgs,
+    #[command(flatten)]
+    open: OpenArgs,
+    #[command(flatten)]
     model: ModelArgs,
 }
 
 /// `Ok(true)` when everything was written.
 pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let start = Instant::now();
-    let (trees, graphs): (Vec<&Emit>, Vec<&Emit>) = args.emit.iter().partition(|emit| emit.kind == emit::Kind::Ast);
+    let (trees, others): (Vec<&Emit>, Vec<&Emit>) = args.emit.iter().partition(|emit| emit.kind == emit::Kind::Ast);
+    let (codes, graphs): (Vec<&Emit>, Vec<&Emit>) = others.into_iter().partition(|emit| emit.kind.is_of_kernels());
+    if load::is_artifact(&args.file) {
+        return of_artifact(args, &codes);
+    }
     for tree in &trees {
         if !emit::ast(tree, &args.file, format)? {
             return Ok(false);
@@ -43,20 +55,23 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     }
     let phases = Phases { printed: &args.print_after, folder: args.dump_phases.as_deref(), file: &args.file };
     let whole = args.emit.is_empty() && phases.is_empty() || args.output.is_some();
-    if graphs.is_empty() && phases.is_empty() && !whole {
+    if graphs.is_empty() && codes.is_empty() && phases.is_empty() && !whole {
         return Ok(true);
     }
     let Some(loaded) = load::graph(&args.file, &args.model, format)? else { return Ok(false) };
     let mut graph = Graph::clone(&loaded.graph);
-    phases.run(&loaded.pipeline, &mut graph)?;
+    phases.run(&loaded, &mut graph)?;
     for emit in graphs {
         emit::graph(emit, &graph, &args.file)?;
     }
-    if !whole && phases.folder.is_none() {
+    if !whole && codes.is_empty() && phases.folder.is_none() {
         return Ok(true);
     }
     let artifact = loaded.lowered(&graph)?;
     phases.kernels(&loaded.pipeline, &artifact)?;
+    for emit in codes {
+        emit_code::code(emit, &artifact, &args.file, &args.target)?;
+    }
     if !whole {
         return Ok(true);
     }
@@ -64,6 +79,21 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     artifact.write(&output)?;
     let bytes = std::fs::metadata(&output)?.len();
     let (kernels, milliseconds) = (artifact.plan.kernels.len(), start.elapsed().as_millis());
-    output::message(&format!("{}: {bytes} bytes, {kernels} kernels, {milliseconds} ms", output.display()));
+    output::note(&format!("{}: {bytes} bytes, {kernels} kernels, {milliseconds} ms", output.display()));
+    Ok(true)
+}
+
+/// The kernels of a model that was built before, and their code.
+fn of_artifact(args: &Args, codes: &[&Emit]) -> Result<bool> {
+    let others = codes.len() < args.emit.len() || args.output.is_some() || args.dump_phases.is_some();
+    if others || codes.is_empty() || !args.print_after.is_empty() {
+        let file = args.file.display();
+        let message =
+            format!("`{file}` holds kernels only: it has --emit kernels, clif, asm and obj; name the .mdl file");
+        return Err(Failure::new("MDL0604", message).into());
+    }
+    let artifact = load::open_artifact(&args.file, args.open.artifact(args.model.read))?;
+    check_model(&artifact).map_err(JitError::from)?;
+    codes.iter().try_for_each(|emit| emit_code::code(emit, &artifact, &args.file, &args.target))?;
     Ok(true)
 }

@@ -1,7 +1,7 @@
 //! `mlc compare`: machine code against the reference, and the first op that differs.
 
 use super::failure::Failure;
-use super::inputs::{self, Given, Inputs};
+use super::inputs::{self, Draw, Given, Inputs};
 use super::load::{self, Loaded, RunArgs};
 use super::output::{self, MessageFormat};
 use super::progress;
@@ -16,7 +16,6 @@ use anyhow::Result;
 use indexmap::IndexMap;
 use mlc_codegen::base::SlotDef;
 use mlc_runtime::npz::read_npz;
-use mlc_runtime::session::Options;
 use mlc_runtime::tensor::Tensor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -58,9 +57,10 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     }
     let Some((mut runner, loaded)) = models(args, format)? else { return Ok(false) };
     let interface = runner.interface(args.run.entry.as_deref())?;
-    let given = inputs::resolve(&args.inputs, &interface, args.model.dims(), &args.file, Some(0))?;
+    let given =
+        inputs::resolve(&args.inputs, &interface, args.model.dims(), &args.file, Draw::missing(args.model.seed()))?;
     for name in &given.drawn {
-        output::message(&format!("note: input `{name}` was not given: {name}=random:0"));
+        output::note(&format!("note: input `{name}` was not given: {name}=random:{}", args.model.seed()));
     }
     let found = runner.run(&interface.entry, &given)?;
     let Some(loaded) = loaded else { return outputs(args, &found, &read_npz(&args.against)?) };
@@ -87,7 +87,7 @@ fn models(args: &Args, format: MessageFormat) -> Result<Option<(Runner, Option<L
         return Ok(load::runner(&args.file, &args.model, &args.run, format)?.map(|runner| (runner, None)));
     }
     let Some(loaded) = load::graph(&args.file, &args.model, format)? else { return Ok(None) };
-    Ok(Some((load::cpu(loaded.artifact()?, &args.run)?, Some(loaded))))
+    Ok(Some((load::cpu(loaded.artifact()?, args.run.options(&args.model))?, Some(loaded))))
 }
 
 /// A line for each output; whether all are near enough.
@@ -150,7 +150,7 @@ impl Compare<'_> {
     fn reference(&mut self, given: &Inputs, each: bool) -> Result<Vec<(String, Tensor)>> {
         let loaded = self.loaded;
         let graph = loaded.graph.clone();
-        let options = Options { threads: self.args.run.threads, ..Options::default() };
+        let options = self.args.run.options(&self.args.model);
         let entry = of_graph(&graph, self.args.run.entry.as_deref()).map(|interface| interface.entry);
         let mut isolate = Isolate::new(&graph, Arc::clone(&loaded.sources), options);
         let bar = progress::steps("ops", 0);
@@ -164,7 +164,12 @@ impl Compare<'_> {
         };
         let inputs: Vec<(&str, &Tensor)> = given.tensors.iter().map(|(name, x)| (name.as_str(), x)).collect();
         let sizes: Vec<(&str, i64)> = given.sizes.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let run = Reference::new(graph.clone()).run_watched(entry.as_deref(), &inputs, &sizes, &mut watch);
+        let run = Reference::new(graph.clone()).limited(options.max_memory).run_watched(
+            entry.as_deref(),
+            &inputs,
+            &sizes,
+            &mut watch,
+        );
         Ok(run.map_err(|refusal| placed(refusal, &loaded.sources))?)
     }
 

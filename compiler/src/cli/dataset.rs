@@ -43,6 +43,11 @@ impl DataSet {
         Ok(DataSet { path: path.into(), arrays: read_npz(path)? })
     }
 
+    /// Whether there is an array of this key.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.arrays.iter().any(|(name, _)| name == key)
+    }
+
     /// The array of a key.
     pub(super) fn get(&self, key: &str) -> Result<&Tensor, Failure> {
         let found = self.arrays.iter().find(|(name, _)| name == key);

@@ -1,12 +1,14 @@
-//! `--emit KIND[=PATH]`: the forms that a model passes through, as text.
+//! `--emit KIND[=PATH]`: the forms that a model passes through. Those after the graph are in `emit_code`.
 
+use super::failure::Failure;
 use super::output::{self, MessageFormat};
 use super::source;
 use crate::diag::SourceMap;
 use crate::export::{dot, mdl};
 use crate::graph::Graph;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::builder::{EnumValueParser, PossibleValue, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{Arg, Command, Error, ValueEnum};
 use mlc_runtime::weights::write_aside;
 use std::ffi::OsStr;
@@ -21,6 +23,21 @@ pub(super) enum Kind {
     Graph,
     /// The typed graph, for Graphviz.
     Dot,
+    /// The kernels, and the plan that calls them.
+    Kernels,
+    /// What Cranelift compiles.
+    Clif,
+    /// Machine code, disassembled.
+    Asm,
+    /// An object file for a linker; only to a file.
+    Obj,
+}
+
+impl Kind {
+    /// Whether it is shown of the kernels, not of the model.
+    pub(super) fn is_of_kernels(self) -> bool {
+        matches!(self, Kind::Kernels | Kind::Clif | Kind::Asm | Kind::Obj)
+    }
 }
 
 /// One `--emit`.
@@ -43,6 +60,10 @@ impl TypedValueParser for Parser {
         let text = value.to_string_lossy();
         let (word, path) = text.split_once('=').map_or((&*text, None), |(word, path)| (word, Some(path.into())));
         let kind = EnumValueParser::<Kind>::new().parse_ref(command, arg, OsStr::new(word))?;
+        if let (Kind::Obj, None) = (kind, &path) {
+            let message = "an object file is not for standard output: write --emit obj=FILE.o\n";
+            return Err(Error::raw(ErrorKind::ValueValidation, message).with_cmd(command));
+        }
         Ok(Emit { kind, path })
     }
 
@@ -60,21 +81,21 @@ pub(super) fn ast(emit: &Emit, file: &Path, format: MessageFormat) -> Result<boo
         return Ok(false);
     }
     let tree = mlc_grammar::parse(sources.text(number)).file;
-    emit.put(&format!("{}\n", mlc_grammar::to_json(&tree)))?;
+    emit.put(format!("{}\n", mlc_grammar::to_json(&tree)).as_bytes())?;
     Ok(true)
 }
 
 /// Shows the graph of a model file.
 pub(super) fn graph(emit: &Emit, graph: &Graph, file: &Path) -> Result<()> {
     match (emit.kind, &emit.path) {
-        (Kind::Dot, _) => emit.put(&dot::print(graph)),
+        (Kind::Dot, _) => emit.put(dot::print(graph).as_bytes()),
         (_, Some(path)) => Ok(mdl::write(graph, path)?),
         (_, None) => {
             let (text, constants) = printed(graph, file);
-            emit.put(&text)?;
+            emit.put(text.as_bytes())?;
             if constants > 0 {
                 let what = if constants == 1 { "constant is" } else { "constants are" };
-                output::message(&format!(
+                output::note(&format!(
                     "{constants} {what} not in the text; --emit graph=FILE.mdl writes them beside it"
                 ));
             }
@@ -94,11 +115,12 @@ pub(super) fn printed(graph: &Graph, file: &Path) -> (String, usize) {
 }
 
 impl Emit {
-    fn put(&self, text: &str) -> Result<()> {
+    /// Writes it where it was asked for, whole or not at all.
+    pub(super) fn put(&self, bytes: &[u8]) -> Result<()> {
         match &self.path {
-            None => output::data(text),
-            Some(path) => write_aside(path, |out| std::io::Write::write_all(out, text.as_bytes()))
-                .with_context(|| format!("cannot write `{}`", path.display()))?,
+            None => output::data(&String::from_utf8_lossy(bytes)),
+            Some(path) => write_aside(path, |out| std::io::Write::write_all(out, bytes))
+                .map_err(|error| Failure::unwritten(path, &error))?,
         }
         Ok(())
     }

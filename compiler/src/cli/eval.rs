@@ -50,19 +50,35 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
         output::data(&format!("{:#}\n", schema(&interface, args.metric)));
         return Ok(true);
     };
-    let mut measure = Measure { data: DataSet::open(data)?, tally: Tally::new(args.metric), interface };
-    match args.metric {
-        Metric::Spearman => measure.pairs(&mut runner)?,
-        Metric::Perplexity => measure.tokens(&mut runner)?,
-        Metric::Agreement => {
-            let Some(mut other) = other(args, format)? else { return Ok(false) };
-            measure.answers(&mut runner, &mut other)?;
-        }
-        Metric::Top1 | Metric::Top5 | Metric::Mse | Metric::Cosine => measure.targets(&mut runner, args.metric)?,
-    }
-    let tally = measure.tally;
+    let other = match args.metric {
+        Metric::Agreement => match other(args, format)? {
+            None => return Ok(false),
+            other => other,
+        },
+        _ => None,
+    };
+    let tally = measured(&mut runner, interface, DataSet::open(data)?, args.metric, other)?;
     output::data(&if args.json { format!("{}\n", tally.json()) } else { format!("{}\n", tally.line()) });
     Ok(true)
+}
+
+/// A metric of a model on data; agreement needs another model.
+pub(super) fn measured(
+    runner: &mut Runner,
+    interface: Interface,
+    data: DataSet,
+    metric: Metric,
+    other: Option<Runner>,
+) -> Result<Tally> {
+    let mut measure = Measure { data, tally: Tally::new(metric), interface };
+    match (metric, other) {
+        (Metric::Spearman, _) => measure.pairs(runner)?,
+        (Metric::Perplexity, _) => measure.tokens(runner)?,
+        (Metric::Agreement, Some(mut other)) => measure.answers(runner, &mut other)?,
+        (Metric::Agreement, None) => return Err(Failure::new("MDL0705", "agreement needs another model").into()),
+        (Metric::Top1 | Metric::Top5 | Metric::Mse | Metric::Cosine, _) => measure.targets(runner, metric)?,
+    }
+    Ok(measure.tally)
 }
 
 /// What agreement is measured with.
@@ -71,7 +87,7 @@ fn other(args: &Args, format: MessageFormat) -> Result<Option<Runner>> {
         true => (&args.file, Device::Reference),
         false => (&args.against, Device::Cpu),
     };
-    let run = RunArgs { device, threads: args.run.threads, entry: args.run.entry.clone() };
+    let run = RunArgs { device, ..args.run.clone() };
     load::runner(file, &args.model, &run, format)
 }
 

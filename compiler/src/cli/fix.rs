@@ -27,7 +27,7 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
         if applied > 0 {
             write_aside(path, |out| std::io::Write::write_all(out, text.as_bytes()))
                 .map_err(|error| Failure::unwritten(path, &error))?;
-            output::message(&format!("{name}: {applied} {} applied", if applied == 1 { "fix" } else { "fixes" }));
+            output::note(&format!("{name}: {applied} {} applied", if applied == 1 { "fix" } else { "fixes" }));
         }
         let mut sources = SourceMap::default();
         let left = source::parse(path, &mut sources)?.1;

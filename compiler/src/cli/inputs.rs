@@ -18,6 +18,27 @@ pub(super) struct Given {
     value: String,
 }
 
+/// What is drawn.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draw {
+    /// The seed where none is named.
+    seed: u64,
+    /// Whether inputs that were not given are drawn, too.
+    missing: bool,
+}
+
+impl Draw {
+    /// What is given as `random`.
+    pub(super) fn given(seed: u64) -> Draw {
+        Draw { seed, missing: false }
+    }
+
+    /// And what is not given at all.
+    pub(super) fn missing(seed: u64) -> Draw {
+        Draw { seed, missing: true }
+    }
+}
+
 /// What a call is made with.
 #[derive(Debug, Default)]
 pub(super) struct Inputs {
@@ -37,17 +58,16 @@ pub(super) fn given(text: &str) -> Result<Given, String> {
     }
 }
 
-/// Reads and makes what was given. What is missing is drawn where `fill` is a seed, and refused where it is not.
+/// Reads and makes what was given, and draws what `draw` says; what else is missing is refused.
 pub(super) fn resolve(
     given: &[Given],
     interface: &Interface,
     dims: &[(String, i64)],
     file: &Path,
-    fill: Option<u64>,
+    draw: Draw,
 ) -> Result<Inputs> {
-    require(given, interface, file, fill.is_some())?;
+    require(given, interface, file, draw.missing)?;
     let Interface { inputs, sizes, .. } = interface;
-    let seed = fill.unwrap_or(0);
     let find = |name: &str| given.iter().find(|one| one.name == name).map(|one| one.value.as_str());
     let mut block = Block::new(interface, dims);
     let mut resolved = Inputs::default();
@@ -64,14 +84,12 @@ pub(super) fn resolve(
         let text = find(&port.name).map_or_else(
             || {
                 resolved.drawn.push(port.name.clone());
-                format!("random:{seed}")
+                "random".to_owned()
             },
             str::to_owned,
         );
-        let made = match text.strip_prefix("random:") {
+        let made = match seed_of(&text, draw)? {
             Some(seed) => {
-                let wrong = |_| Failure::new("MDL0701", format!("`{seed}` is no seed: a whole number"));
-                let seed = seed.parse().map_err(wrong)?;
                 waiting.push((resolved.tensors.len(), port, seed));
                 Tensor::zeros(port.dtype, [0])?
             }
@@ -87,6 +105,15 @@ pub(super) fn resolve(
         resolved.tensors[place].1 = random(port, &block.shape(port)?, seed)?;
     }
     Ok(resolved)
+}
+
+/// The seed in `random:SEED`, or that of all for `random`; `None` for what is not drawn.
+fn seed_of(text: &str, draw: Draw) -> Result<Option<u64>, Failure> {
+    let wrong = |seed: &str| Failure::new("MDL0701", format!("`{seed}` is no seed: a whole number"));
+    match text.strip_prefix("random:") {
+        Some(seed) => seed.parse().map(Some).map_err(|_| wrong(seed)),
+        None => Ok((text == "random").then_some(draw.seed)),
+    }
 }
 
 /// Every name is the entry's, once; all that it takes was given, or is `filled` in.

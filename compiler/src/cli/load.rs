@@ -1,6 +1,7 @@
 //! A loaded model, from a model file or from an artifact.
 
 use super::failure::{self, Failure};
+use super::flags::{CpuArgs, OpenArgs};
 use super::output::{self, MessageFormat};
 use super::progress;
 use super::runner::{Device, Runner};
@@ -8,17 +9,18 @@ use super::source::{self, ModelArgs};
 use crate::diag::{Severity, SourceMap};
 use crate::graph::Graph;
 use crate::{BuildError, Pipeline};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_runtime::session::{Model, Options};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A bar is shown while more bytes of weights than this are read.
 const SHOWN: u64 = 100 << 20;
 
 /// The flags of every verb that runs.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct RunArgs {
     /// Where the model runs.
     #[arg(long, value_enum, default_value_t)]
@@ -29,6 +31,17 @@ pub(super) struct RunArgs {
     /// Which entry of a model with several.
     #[arg(long, value_name = "NAME")]
     pub(super) entry: Option<String>,
+    #[command(flatten)]
+    pub(super) cpu: CpuArgs,
+    #[command(flatten)]
+    pub(super) open: OpenArgs,
+}
+
+impl RunArgs {
+    /// How the model runs on this processor.
+    pub(super) fn options(&self, model: &ModelArgs) -> Options {
+        Options { threads: self.threads, max_memory: model.memory.limit(), cpu: self.cpu.cpu }
+    }
 }
 
 /// A checked model and its text.
@@ -47,28 +60,53 @@ impl Loaded {
     /// The model as an artifact.
     pub(super) fn artifact(&self) -> Result<Artifact> {
         let mut graph = Graph::clone(&self.graph);
-        self.pipeline.run(&mut graph).unwrap_or_else(|bug| panic!("{bug}"));
+        self.passed(&mut graph, &mut |_, _| Ok(()))?;
         self.lowered(&graph)
+    }
+
+    /// Runs the passes; `watch` is shown the graph as it was checked, and after each.
+    pub(super) fn passed(&self, graph: &mut Graph, watch: &mut dyn FnMut(&str, &Graph) -> Result<()>) -> Result<()> {
+        let mut last = Instant::now();
+        let run = self.pipeline.run_watched(graph, &mut |pass, graph| {
+            detail(&format!("pass {pass}"), last);
+            watch(pass, graph)?;
+            last = Instant::now();
+            Ok(())
+        });
+        run.or_else(|error: anyhow::Error| self.built(Err(error.downcast::<BuildError>()?)))
     }
 
     /// The artifact of the graph as the passes left it.
     pub(super) fn lowered(&self, graph: &Graph) -> Result<Artifact> {
-        let mut bar = None;
+        let (begun, mut bar) = (Instant::now(), None);
         let made = crate::lowered(&self.pipeline, graph, &self.sources, self.file, &mut |read, all| {
             if all > SHOWN {
                 bar.get_or_insert_with(|| progress::bytes("weights", all)).set_position(read);
             }
         });
+        let artifact = self.built(made)?;
+        detail(&format!("{} kernels scheduled, weights read", artifact.plan.kernels.len()), begun);
+        Ok(artifact)
+    }
+
+    /// What the pipeline gave; what it refuses has a place or a code, and a fault of mlc ends the process.
+    pub(super) fn built<T>(&self, made: Result<T, BuildError>) -> Result<T> {
         match made {
             Err(BuildError::Schedule(error)) => Err(failure::unplanned(&error, &self.sources).into()),
+            Err(asked @ BuildError::NoGroup { .. }) => Err(anyhow!("{asked}")),
             Err(bug) if bug.code().is_none() => panic!("{bug}"),
             made => Ok(made?),
         }
     }
 }
 
+/// Under `-v`, what was done since `begun`.
+fn detail(what: &str, begun: Instant) {
+    output::detail(|| format!("{:9.3} ms  {what}", begun.elapsed().as_secs_f64() * 1e3));
+}
+
 /// Whether a file is an artifact, not a model's text.
-fn is_artifact(path: &Path) -> bool {
+pub(super) fn is_artifact(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "mlc")
 }
 
@@ -82,7 +120,7 @@ pub(super) fn require_text(path: &Path) -> Result<(), Failure> {
 
 /// The graph of a `.mdl` file; `None` when the model was found wanting, which has been said.
 pub(super) fn graph(path: &Path, model: &ModelArgs, format: MessageFormat) -> Result<Option<Loaded>> {
-    let mut sources = SourceMap::default();
+    let (begun, mut sources) = (Instant::now(), SourceMap::default());
     let (file, checked) = source::check(path, model, false, &mut sources)?;
     if !checked.diagnostics.is_empty() {
         output::show(&checked.diagnostics, &sources, format);
@@ -95,16 +133,30 @@ pub(super) fn graph(path: &Path, model: &ModelArgs, format: MessageFormat) -> Re
         None if failed => return Ok(None),
         None => return Err(lacking("MDL0209", "model").into()),
     };
+    detail(&format!("checked `{}`", path.display()), begun);
     Ok(Some(Loaded { graph: Arc::new(graph), sources: Arc::new(sources), file, pipeline: model.pipeline() }))
 }
 
 /// The artifact of a `.mdl` or `.mlc` file; `None` when the model was found wanting, which has been said.
-pub(super) fn artifact(path: &Path, model: &ModelArgs, format: MessageFormat) -> Result<Option<Artifact>> {
+pub(super) fn artifact(
+    path: &Path,
+    model: &ModelArgs,
+    open: OpenArgs,
+    format: MessageFormat,
+) -> Result<Option<Artifact>> {
     if is_artifact(path) {
-        let opened = Artifact::open(path, OpenOptions::default());
-        return Ok(Some(opened.with_context(|| format!("`{}`", path.display()))?));
+        return open_artifact(path, open.artifact(model.read)).map(Some);
     }
     graph(path, model, format)?.map(|loaded| loaded.artifact()).transpose()
+}
+
+/// Opens a `.mlc`.
+pub(super) fn open_artifact(path: &Path, options: OpenOptions) -> Result<Artifact> {
+    let begun = Instant::now();
+    let opened = Artifact::open(path, options);
+    let artifact = opened.with_context(|| format!("`{}`", path.display()))?;
+    detail(&format!("opened `{}`", path.display()), begun);
+    Ok(artifact)
 }
 
 /// The model, ready for calls on the device that was asked for.
@@ -114,15 +166,21 @@ pub(super) fn runner(path: &Path, args: &ModelArgs, run: &RunArgs, format: Messa
             let message = "this build has no support for CUDA devices yet; run on --device cpu";
             Err(Failure::new("MDL0604", message).into())
         }
-        Device::Cpu => Ok(artifact(path, args, format)?.map(|artifact| cpu(artifact, run)).transpose()?),
+        Device::Cpu => {
+            Ok(artifact(path, args, run.open, format)?.map(|made| cpu(made, run.options(args))).transpose()?)
+        }
         Device::Reference => {
             require_text(path)?;
-            Ok(graph(path, args, format)?.map(|loaded| Runner::reference(loaded.graph, loaded.sources)))
+            let limit = args.memory.limit();
+            Ok(graph(path, args, format)?.map(|loaded| Runner::reference(loaded.graph, loaded.sources, limit)))
         }
     }
 }
 
 /// A session on an artifact.
-pub(super) fn cpu(artifact: Artifact, run: &RunArgs) -> Result<Runner> {
-    Ok(Runner::cpu(Model::load(artifact, Options { threads: run.threads, ..Options::default() })?))
+pub(super) fn cpu(artifact: Artifact, options: Options) -> Result<Runner> {
+    let begun = Instant::now();
+    let model = Model::load(artifact, options)?;
+    detail(&format!("machine code for {}, {} threads", options.cpu.resolved(), model.threads()), begun);
+    Ok(Runner::cpu(model))
 }

@@ -116,7 +116,8 @@ impl Tally {
         Ok(())
     }
 
-    fn value(&self) -> f64 {
+    /// The number.
+    pub(super) fn value(&self) -> f64 {
         let count = self.count.max(1) as f64;
         match self.metric {
             Metric::Top1 | Metric::Top5 | Metric::Agreement => self.right as f64 / count,

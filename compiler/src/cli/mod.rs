@@ -11,14 +11,18 @@ mod completions;
 mod crash;
 mod dataset;
 mod emit;
+mod emit_code;
 mod eval;
 mod explain;
+mod explain_model;
 mod failure;
 mod fix;
+mod flags;
 mod fmt;
 mod host;
 mod inputs;
 mod inspect;
+mod inspect_model;
 mod load;
 mod markdown;
 mod metric;
@@ -32,6 +36,7 @@ mod run;
 mod runner;
 mod source;
 mod targets;
+mod verify;
 mod version;
 
 pub use crash::install as report_bugs;
@@ -40,9 +45,18 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
+/// What `--help` says of them.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    ok
+  1    the model, the data, a comparison, a file or the device said no
+  2    the command line is wrong
+  101  a bug in mlc
+  130  interrupted";
+
 /// A compiler for neural networks.
 #[derive(Debug, Parser)]
-#[command(name = "mlc", arg_required_else_help = true)]
+#[command(name = "mlc", arg_required_else_help = true, after_help = EXIT_CODES)]
 struct Cli {
     /// How diagnostics are shown.
     #[arg(long, global = true, value_enum, default_value_t = output::MessageFormat::Human)]
@@ -50,12 +64,11 @@ struct Cli {
     /// Prints the version.
     #[arg(short = 'V', long)]
     version: bool,
-    /// With --version: also what this program was made for and what the machine offers.
-    #[arg(long, requires = "version")]
-    verbose: bool,
     /// Prints the chapter of the book about the command line.
     #[arg(long)]
     markdown: bool,
+    #[command(flatten)]
+    talk: flags::TalkArgs,
     #[command(subcommand)]
     verb: Option<Verb>,
 }
@@ -74,13 +87,13 @@ enum Verb {
     Completions(completions::Args),
     /// Measures a model on data.
     Eval(eval::Args),
-    /// Explains a code of a message, with an example that fails and one that is right.
+    /// Explains a code of a message, or which kernels a model becomes.
     Explain(explain::Args),
     /// Applies the fixes that need no person.
     Fix(fix::Args),
     /// Formats model files.
     Fmt(fmt::Args),
-    /// Lists the tensors of a weight file from its headers.
+    /// Says what a `.mlc` or a weight file holds.
     Inspect(inspect::Args),
     /// Makes a folder with a small model that checks and runs.
     New(new::Args),
@@ -92,19 +105,22 @@ enum Verb {
     Run(run::Args),
     /// Says what code can be made for, and what runs here.
     Targets(targets::Args),
+    /// Checks a `.mlc` file whole, and what it computes.
+    Verify(verify::Args),
 }
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     crash::install();
     let cli = Cli::parse();
+    cli.talk.apply();
     let Some(verb) = cli.verb else {
         if cli.markdown {
             output::data(&markdown::chapter(Cli::command()));
             return ExitCode::SUCCESS;
         }
         if cli.version {
-            version::print(cli.verbose);
+            version::print(cli.talk.verbose);
             return ExitCode::SUCCESS;
         }
         Cli::command().error(ErrorKind::MissingSubcommand, "a command is missing; `mlc --help` lists them").exit();
@@ -116,7 +132,7 @@ pub fn main() -> ExitCode {
         Verb::Compare(args) => compare::run(&args, format),
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, format),
-        Verb::Explain(args) => explain::run(&args),
+        Verb::Explain(args) => explain::run(&args, format),
         Verb::New(args) => new::run(&args),
         Verb::Ops(args) => ops::run(&args),
         Verb::Passes(args) => passes::run(&args),
@@ -126,6 +142,7 @@ pub fn main() -> ExitCode {
         Verb::Fmt(args) => fmt::run(&args, format),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Targets(args) => targets::run(&args),
+        Verb::Verify(args) => verify::run(&args),
     };
     match result.and_then(|fine| output::require_written().map(|()| fine)) {
         Ok(true) => ExitCode::SUCCESS,

@@ -44,8 +44,8 @@ pub(super) fn run(args: &Args) -> Result<bool> {
     }
     write_safetensors(&args.folder.join(format!("{name}.safetensors")), &tensors)?;
     write_npy(args.folder.join("x.npy"), &x)?;
-    output::message(&format!("{shown}: {name}.mdl, {name}.safetensors, x.npy, README.md"));
-    output::message(&format!("next: cd {shown} && mlc run {name}.mdl -i x=@x.npy"));
+    output::note(&format!("{shown}: {name}.mdl, {name}.safetensors, x.npy, README.md"));
+    output::note(&format!("next: cd {shown} && mlc run {name}.mdl -i x=@x.npy"));
     Ok(true)
 }
 

@@ -18,23 +18,48 @@ pub(super) enum MessageFormat {
     Json,
 }
 
+/// How much is said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Talk {
+    /// Errors.
+    Errors,
+    /// What was done, and warnings.
+    Usual,
+    /// Each step, and how long it took.
+    More,
+}
+
+/// What was asked for; a process has one command line.
+static TALK: OnceLock<Talk> = OnceLock::new();
+
+/// Says how much is said from here on; the first time counts.
+pub(super) fn talk(talk: Talk) {
+    TALK.get_or_init(|| talk);
+}
+
+fn talks(talk: Talk) -> bool {
+    TALK.get().copied().unwrap_or(Talk::Usual) >= talk
+}
+
 /// No more than this many diagnostics are shown to people.
 const CAP: usize = 50;
 
 /// Shows diagnostics in order; says whether there is no error.
 pub(super) fn show(diagnostics: &[Diagnostic], sources: &SourceMap, format: MessageFormat) -> bool {
+    let told: Vec<&Diagnostic> =
+        diagnostics.iter().filter(|d| d.severity == Severity::Error || talks(Talk::Usual)).collect();
     match format {
         MessageFormat::Json => {
             diagnostics.iter().for_each(|d| data(&format!("{}\n", diag::to_line(d, sources))));
             data(&format!("{}\n", diag::summary_line(diagnostics)));
         }
-        MessageFormat::Short => diagnostics.iter().for_each(|d| message(&diag::short(d, sources))),
+        MessageFormat::Short => told.iter().for_each(|d| message(&diag::short(d, sources))),
         MessageFormat::Human => {
             let style = style();
-            let shown = &diagnostics[..diagnostics.len().min(CAP)];
+            let shown = &told[..told.len().min(CAP)];
             shown.iter().for_each(|d| message(&format!("{}\n", diag::human(d, sources, style).trim_end_matches('\n'))));
-            if diagnostics.len() > CAP {
-                message(&format!("and {} more\n", diagnostics.len() - CAP));
+            if told.len() > CAP {
+                message(&format!("and {} more\n", told.len() - CAP));
             }
             more_about(shown);
         }
@@ -43,7 +68,7 @@ pub(super) fn show(diagnostics: &[Diagnostic], sources: &SourceMap, format: Mess
 }
 
 /// Names the page of the first error, or of the first warning where there is no error.
-fn more_about(shown: &[Diagnostic]) {
+fn more_about(shown: &[&Diagnostic]) {
     let Some(worst) = shown.iter().min_by_key(|d| d.severity) else { return };
     let what = match worst.severity {
         Severity::Error => "error",
@@ -77,6 +102,27 @@ pub(super) fn data(text: &str) {
 /// Whether all data could be written.
 pub(super) fn require_written() -> anyhow::Result<()> {
     LOST.get().map_or(Ok(()), |lost| Err(lost.clone().into()))
+}
+
+/// A text from a file, without what a terminal would obey; lines stay.
+pub(super) fn plain(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && c != '\n';
+    let shown = |c: char| if obeyed(c) { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(shown).collect()
+}
+
+/// Writes a line of what was done, but not under `-q`.
+pub(super) fn note(line: &str) {
+    if talks(Talk::Usual) {
+        message(line);
+    }
+}
+
+/// Writes a line of how it was done, under `-v`.
+pub(super) fn detail(line: impl FnOnce() -> String) {
+    if talks(Talk::More) {
+        message(&line());
+    }
 }
 
 /// Writes a line for people.

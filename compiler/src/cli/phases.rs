@@ -1,10 +1,12 @@
 //! `--print-after` and `--dump-phases`: the graph on its way through the passes.
 
+use super::failure::Failure;
+use super::load::Loaded;
 use super::{emit, output, passes};
 use crate::Pipeline;
 use crate::export::mdl;
 use crate::graph::Graph;
-use anyhow::{Context, Result};
+use anyhow::Result;
 use mlc_runtime::artifact::Artifact;
 use mlc_runtime::weights::write_aside;
 use std::path::Path;
@@ -30,16 +32,17 @@ impl Phases<'_> {
     }
 
     /// Runs the passes and shows what was asked for.
-    pub(super) fn run(&self, pipeline: &Pipeline, graph: &mut Graph) -> Result<()> {
+    pub(super) fn run(&self, loaded: &Loaded, graph: &mut Graph) -> Result<()> {
+        let pipeline = &loaded.pipeline;
         let runs = |name: &str| name == "check" || pipeline.passes.iter().any(|pass| pass.name == name);
         if let Some(never) = self.printed.iter().find(|name| !runs(name)) {
             anyhow::bail!("`{never}` is not among the passes that run: {pipeline}");
         }
         if let Some(folder) = self.folder {
-            std::fs::create_dir_all(folder).with_context(|| format!("cannot make `{}`", folder.display()))?;
+            std::fs::create_dir_all(folder).map_err(|error| Failure::unwritten(folder, &error))?;
         }
         let mut number = 0;
-        pipeline.run_watched(graph, &mut |name, graph| -> Result<()> {
+        loaded.passed(graph, &mut |name, graph| {
             if let Some(folder) = self.folder {
                 mdl::write(graph, &folder.join(format!("{number}-{name}.mdl")))?;
             }
@@ -55,8 +58,7 @@ impl Phases<'_> {
     pub(super) fn kernels(&self, pipeline: &Pipeline, artifact: &Artifact) -> Result<()> {
         let Some(folder) = self.folder else { return Ok(()) };
         let path = folder.join(format!("{}-kernels.txt", pipeline.passes.len() + 1));
-        let kernels: String = artifact.plan.kernels.iter().map(|kernel| format!("{kernel}\n")).collect();
-        write_aside(&path, |out| out.write_all(kernels.as_bytes()))
-            .with_context(|| format!("cannot write `{}`", path.display()))
+        let written = write_aside(&path, |out| out.write_all(artifact.plan.to_string().as_bytes()));
+        Ok(written.map_err(|error| Failure::unwritten(&path, &error))?)
     }
 }

@@ -1,7 +1,7 @@
 //! `mlc run`: one call of an entry.
 
 use super::failure::Failure;
-use super::inputs::{self, Given};
+use super::inputs::{self, Draw, Given};
 use super::load::{self, RunArgs};
 use super::output::{self, MessageFormat};
 use super::source::ModelArgs;
@@ -19,7 +19,7 @@ pub(super) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// An input: NAME=@FILE.npy, NAME=@FILE.npz:KEY, NAME=f32[1,3]=[1,2,3], NAME=NUMBER for a size or a scalar,
-    /// NAME=random:SEED.
+    /// NAME=random or NAME=random:SEED.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = inputs::given)]
     inputs: Vec<Given>,
     /// Writes the outputs here instead of printing them.
@@ -47,7 +47,8 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let Some(mut runner) = load::runner(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
     let interface = runner.interface(args.run.entry.as_deref())?;
-    let given = inputs::resolve(&args.inputs, &interface, args.model.dims(), &args.file, None)?;
+    let given =
+        inputs::resolve(&args.inputs, &interface, args.model.dims(), &args.file, Draw::given(args.model.seed()))?;
     let outputs = runner.run(&interface.entry, &given)?;
     if args.check_finite {
         outputs.iter().try_for_each(|(name, tensor)| finite(name, tensor))?;

@@ -54,9 +54,9 @@ impl Runner {
         Runner::Cpu(Box::new(model.session()), model)
     }
 
-    /// The reference evaluator of a graph.
-    pub(super) fn reference(graph: Arc<Graph>, sources: Arc<SourceMap>) -> Runner {
-        Runner::Reference(Box::new(Reference::new(graph.clone())), graph, sources)
+    /// The reference evaluator of a graph, where no tensor takes more memory.
+    pub(super) fn reference(graph: Arc<Graph>, sources: Arc<SourceMap>, max_memory: u64) -> Runner {
+        Runner::Reference(Box::new(Reference::new(graph.clone()).limited(max_memory)), graph, sources)
     }
 
     /// What an entry takes and gives; `None` stands for the first.

@@ -1,9 +1,10 @@
 //! Reading and checking model files named on the command line.
 
 use super::failure::Failure;
+use super::flags::{MemoryArgs, ReadArgs, SeedArgs, groups};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::frontend::{self, Checked, TextError, read_text};
-use crate::passes::Pass;
+use crate::passes::{Keep, Pass};
 use crate::{Pipeline, report};
 use anyhow::Result;
 use std::path::{Path, PathBuf};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 /// The flags of every verb that compiles.
 #[derive(Debug, clap::Args)]
 pub(super) struct ModelArgs {
-    /// A weight file that stands for those that the model names, or random:SEED to draw them.
+    /// A weight file that stands for those that the model names, or random or random:SEED to draw them.
     #[arg(long, value_name = "FILE|random:SEED", value_parser = weights)]
     weights: Option<Weights>,
     /// Which model of a file with several.
@@ -29,9 +30,18 @@ pub(super) struct ModelArgs {
     /// The passes to run, with commas between them, instead of the usual ones; none for none.
     #[arg(long, value_name = "LIST", value_parser = passes)]
     passes: Option<Passes>,
+    /// Which groups of ops become one kernel: off for none, only=K for the one of that number in `mlc explain`.
+    #[arg(long, value_name = "off|only=K", value_parser = groups)]
+    fuse: Option<Keep>,
     /// Verifies the graph before the first pass and after each.
     #[arg(long)]
     pub(super) verify: bool,
+    #[command(flatten)]
+    seed: SeedArgs,
+    #[command(flatten)]
+    pub(super) memory: MemoryArgs,
+    #[command(flatten)]
+    pub(super) read: ReadArgs,
 }
 
 /// What `--passes` says.
@@ -43,14 +53,22 @@ impl ModelArgs {
     pub(super) fn pipeline(&self) -> Pipeline {
         let usual = Pipeline::default();
         let passes = self.passes.as_ref().map_or(usual.passes, |passes| passes.0.clone());
-        Pipeline { passes, verify: usual.verify || self.verify }
+        Pipeline {
+            passes,
+            verify: usual.verify || self.verify,
+            groups: self.fuse.unwrap_or_default(),
+            max_memory: self.memory.limit(),
+        }
     }
-}
 
-impl ModelArgs {
     /// What `-D` says.
     pub(super) fn dims(&self) -> &[(String, i64)] {
         &self.dims
+    }
+
+    /// The seed of what is drawn and names none of its own.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed.seed
     }
 }
 
@@ -58,12 +76,17 @@ impl ModelArgs {
 #[derive(Clone, Debug)]
 enum Weights {
     File(PathBuf),
-    Random(u64),
+    /// From this seed, or from that of `--seed`.
+    Random(Option<u64>),
 }
 
 fn weights(text: &str) -> Result<Weights, String> {
     match text.strip_prefix("random:") {
-        Some(seed) => seed.parse().map(Weights::Random).map_err(|_| format!("`{seed}` is no seed: a whole number")),
+        Some(seed) => match seed.parse() {
+            Ok(seed) => Ok(Weights::Random(Some(seed))),
+            Err(_) => Err(format!("`{seed}` is no seed: a whole number")),
+        },
+        None if text == "random" => Ok(Weights::Random(None)),
         None => Ok(Weights::File(text.into())),
     }
 }
@@ -109,7 +132,7 @@ pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut 
     let file = sources.add(path.display().to_string(), text);
     let (weights, random_weights) = match &args.weights {
         Some(Weights::File(path)) => (Some(path.clone()), None),
-        Some(Weights::Random(seed)) => (None, Some(*seed)),
+        Some(Weights::Random(seed)) => (None, Some(seed.unwrap_or(args.seed()))),
         None => (None, None),
     };
     let options = frontend::Options {
@@ -121,6 +144,8 @@ pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut 
         dims: args.dims.clone(),
         without_weights: lenient,
         deny_guards: args.deny_guards,
+        open: args.read.weights(),
+        max_memory: Some(args.memory.limit()),
     };
     let checked = frontend::check(sources, file, &options);
     Ok((file, checked))

@@ -2,15 +2,13 @@
 
 use super::output;
 use anyhow::Result;
+use mlc_runtime::jit::CodeTarget;
 use mlc_runtime::session::Cpu;
 use target_lexicon::Triple;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {}
-
-/// Triples that object files can be made for.
-const TRIPLES: [&str; 2] = ["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// Prints devices, levels of the CPU, and triples.
 pub(super) fn run(_args: &Args) -> Result<bool> {
@@ -25,7 +23,7 @@ pub(super) fn run(_args: &Args) -> Result<bool> {
         text += &format!("  {level:11} {:24} {here}\n", instructions(level));
     }
     text += "\nobject files\n";
-    for triple in TRIPLES {
+    for triple in CodeTarget::TRIPLES {
         let here = if triple == Triple::host().to_string() { "this machine" } else { "" };
         text += format!("  {triple:36} {here}").trim_end();
         text += "\n";

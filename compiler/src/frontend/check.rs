@@ -5,6 +5,7 @@ use super::modules;
 use super::profiles::{Override, Profile};
 use crate::diag::{Diagnostic, Severity, SourceMap};
 use crate::graph::Graph;
+use mlc_runtime::weights::OpenOptions;
 use std::path::PathBuf;
 
 /// What a check is asked to do.
@@ -26,6 +27,10 @@ pub struct Options {
     pub without_weights: bool,
     /// Whether what cannot be decided is an error.
     pub deny_guards: bool,
+    /// How weight files are opened.
+    pub open: OpenOptions,
+    /// Bytes that drawn weights and defaults may take together; no limit but that of each when left out.
+    pub max_memory: Option<u64>,
 }
 
 /// The outcome of a check.

@@ -43,7 +43,7 @@ impl Elaborator<'_> {
                 }
             },
         };
-        match WeightFile::open(&path) {
+        match WeightFile::open_with(&path, self.options.open) {
             Ok(file) => {
                 self.weights.set.add(file, prefix);
                 let last = self.weights.set.files().len() - 1;
@@ -78,7 +78,7 @@ impl Elaborator<'_> {
         if self.weights.set.files().len() > 0 || self.weights.unread {
             return;
         }
-        match WeightFile::open(path) {
+        match WeightFile::open_with(path, self.options.open) {
             Ok(file) => self.weights.set.add(file, ""),
             Err(error) => self.unopened(error, loc),
         }

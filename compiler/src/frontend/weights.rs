@@ -13,6 +13,7 @@ use crate::graph::{Constant, ConstantData, ConstantId, NodeKind};
 use crate::types::{Loc, TensorType};
 use mlc_codegen::base::{DType, Scalar, Slot, Storage};
 use mlc_grammar::ast::{Expr, ExprKind, Ident, Text, Type, TypeDimKind, TypeKind};
+use mlc_runtime::session::human;
 use mlc_runtime::tensor::Tensor;
 use mlc_runtime::weights::WeightSet;
 use std::collections::{HashMap, HashSet};
@@ -31,6 +32,8 @@ pub(super) struct Weights {
     pub(super) used: HashSet<String>,
     /// The first weight that is kept narrower than it is read, and how many are.
     narrower: Option<(String, Storage, usize)>,
+    /// Bytes of the tensors that were made rather than found.
+    made: u64,
     /// With the declaration, and the call it stands in.
     known: HashMap<String, (ConstantId, Loc, Option<Loc>)>,
 }
@@ -293,12 +296,16 @@ impl<'t> Elaborator<'t> {
     /// The shape of a tensor that is made when the model is checked.
     pub(super) fn bounded_shape(&mut self, ty: &TensorType, loc: Loc) -> Checks<Vec<usize>> {
         let count = ty.elements().as_constant();
-        match count.and_then(|n| ty.dtype.bytes_for(n)) {
-            Some(bytes) if bytes <= MOST_BYTES => {}
-            _ => {
-                let message = format!("{} is too large to be made here", self.show(ty));
-                return self.error("MDL0217", message, loc, format!("more than {} GiB", MOST_BYTES >> 30));
-            }
+        let bytes = count.and_then(|n| ty.dtype.bytes_for(n)).filter(|bytes| *bytes <= MOST_BYTES);
+        let Some(bytes) = bytes else {
+            let message = format!("{} is too large to be made here", self.show(ty));
+            return self.error("MDL0217", message, loc, format!("more than {} GiB", MOST_BYTES >> 30));
+        };
+        self.weights.made = self.weights.made.saturating_add(bytes.max(0) as u64);
+        if let Some(most) = self.options.max_memory.filter(|most| self.weights.made > *most) {
+            let message = format!("{} is too large to be made here", self.show(ty));
+            let label = format!("with what was made before, more than the {} allowed", human(most));
+            return self.report(Diagnostic::error("MDL0217", message, loc, label).help("raise --max-memory"));
         }
         Ok(ty.dims.iter().filter_map(|dim| dim.as_constant()).map(|d| d as usize).collect())
     }

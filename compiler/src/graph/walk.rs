@@ -65,6 +65,12 @@ impl Graph {
         found
     }
 
+    /// Every fused group, in the order of the text.
+    pub fn groups(&self) -> Vec<NodeId> {
+        let nodes = self.entries.iter().flat_map(|entry| self.nodes_within(&entry.body));
+        nodes.filter(|node| matches!(self.nodes[*node].kind, NodeKind::Fused { .. })).collect()
+    }
+
     /// Every use of a value within a block, named results of inner blocks included.
     pub fn uses_within(&self, block: &Block) -> Vec<ValueId> {
         let nodes = self.nodes_within(block);

@@ -11,8 +11,11 @@ mod dce;
 mod fold;
 mod fold_scales;
 mod fuse;
+mod groups;
 mod merge_matmuls;
 mod rewrite;
+
+pub use groups::Keep;
 
 use crate::graph::Graph;
 

@@ -7,7 +7,7 @@ use crate::graph::{ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Sta
 use crate::types::TensorType;
 use cranelift_entity::SecondaryMap;
 use mlc_codegen::base::Storage;
-use mlc_runtime::session::list;
+use mlc_runtime::session::{human, list};
 use mlc_runtime::tensor::Tensor;
 use std::sync::Arc;
 
@@ -20,6 +20,8 @@ pub struct Reference {
     constants: SecondaryMap<ConstantId, Option<Tensor>>,
     /// Each made by the first call after a reset that uses it, which fixes its symbolic dims.
     states: SecondaryMap<StateId, Option<Tensor>>,
+    /// No tensor is larger.
+    most_bytes: i64,
 }
 
 /// An op, or a fused group, that has just been computed. What it read and made can still be looked up.
@@ -41,7 +43,13 @@ impl Unit<'_> {
 impl Reference {
     /// A line of calls with empty states. Constants are read when a call first needs them.
     pub fn new(graph: Arc<Graph>) -> Reference {
-        Reference { graph, constants: SecondaryMap::new(), states: SecondaryMap::new() }
+        Reference { graph, constants: SecondaryMap::new(), states: SecondaryMap::new(), most_bytes: MOST_BYTES }
+    }
+
+    /// The same, where no tensor takes more bytes than this.
+    #[must_use]
+    pub fn limited(self, bytes: u64) -> Reference {
+        Reference { most_bytes: i64::try_from(bytes).unwrap_or(i64::MAX).min(MOST_BYTES), ..self }
     }
 
     /// Clears all states.
@@ -83,6 +91,7 @@ impl Reference {
             states,
             values: SecondaryMap::new(),
             sizes: block,
+            most_bytes: self.most_bytes,
             watch,
         };
         for (input, tensor) in entry.inputs.iter().zip(tensors) {
@@ -112,7 +121,7 @@ impl Reference {
             if !used(id) {
                 return Ok(before);
             }
-            let shape = shape(graph, &state.ty, block)?;
+            let shape = shape(graph, &state.ty, block, self.most_bytes)?;
             match before {
                 None => Tensor::zeros(state.ty.dtype, shape).map(Some).map_err(|e| ("MDL0704", e.to_string())),
                 Some(tensor) if tensor.shape() == shape => Ok(Some(tensor)),
@@ -141,16 +150,17 @@ fn find<'g>(graph: &'g Graph, name: Option<&str>) -> Result<&'g Entry, Refusal> 
 }
 
 /// The shape of a type at a size block, when a tensor of it may be made.
-pub(super) fn shape(graph: &Graph, ty: &TensorType, block: &[i64]) -> Result<Vec<usize>, Refusal> {
+pub(super) fn shape(graph: &Graph, ty: &TensorType, block: &[i64], most: i64) -> Result<Vec<usize>, Refusal> {
     let at = || {
         let dims = ty.shape_at(block)?;
         let elements = dims.iter().try_fold(1i64, |n, dim| n.checked_mul(*dim))?;
         let bytes = ty.dtype.bytes_for(elements)?;
         let shape: Vec<usize> = dims.into_iter().map(|dim| usize::try_from(dim).ok()).collect::<Option<_>>()?;
-        (bytes <= MOST_BYTES).then_some(shape)
+        (bytes <= most).then_some(shape)
     };
     at().ok_or_else(|| {
-        let message = format!("{} needs more than the {MOST_BYTES} bytes allowed", ty.show(&graph.slots));
+        let allowed = human(most.max(0) as u64);
+        let message = format!("{} needs more than the {allowed} allowed; raise --max-memory", ty.show(&graph.slots));
         Refusal::new("MDL0704", message, None)
     })
 }

@@ -21,6 +21,8 @@ pub(super) struct Walk<'w> {
     pub(super) states: Vec<Option<Tensor>>,
     pub(super) values: Values,
     pub(super) sizes: Vec<i64>,
+    /// No tensor is larger.
+    pub(super) most_bytes: i64,
     pub(super) watch: &'w mut dyn FnMut(&Unit) -> Result<(), Refusal>,
 }
 
@@ -98,7 +100,7 @@ impl<'w> Walk<'w> {
         let (inputs, results) = (types(&node.inputs), types(&node.outputs));
         let call = Call { signature: op.op().signature(), arguments, inputs: &inputs, results: &results };
         for ty in &results {
-            shape(graph, ty, &self.sizes).map_err(|error| Refusal { loc: Some(node.loc), ..error })?;
+            shape(graph, ty, &self.sizes, self.most_bytes).map_err(|error| Refusal { loc: Some(node.loc), ..error })?;
         }
         for used in op.op().checked_indices(&call) {
             self.check_indices(used, node)?;

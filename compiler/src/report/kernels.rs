@@ -4,6 +4,7 @@ use crate::diag::SourceMap;
 use crate::types::Loc;
 use serde::Serialize;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// One kernel of an entry, or the several that one op needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,8 +15,10 @@ pub struct KernelRow {
     pub kernel: String,
     /// Where it is written.
     pub loc: Loc,
-    /// How many kernels it is.
-    pub kernels: usize,
+    /// The kernels that it is, by their numbers in the plan.
+    pub kernels: Vec<u32>,
+    /// Its number among the groups of the model, when several ops were fused.
+    pub group: Option<usize>,
     /// The ops that it computes, in order.
     pub ops: Vec<&'static str>,
     /// The ops that it only reads through: they move no data.
@@ -90,6 +93,23 @@ impl Reason {
             Reason::Ungrouped => "ungrouped",
         }
     }
+
+    /// It in a sentence.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Reason::Returned => "the entry returns its result",
+            Reason::StateWrite => "its result is written into a state",
+            Reason::ControlFlow => "its result enters or leaves a loop or a branch",
+            Reason::MultiUse => "several ops read its result",
+            Reason::TwoContractions => "it is a contraction, and so is the op that reads it",
+            Reason::TwoReductions => "it and the op that reads it both go over whole axes",
+            Reason::ReductionThenBroadcast => "the op that reads it needs one of its elements at many places",
+            Reason::GuardedRead => "the op that reads it does so at places that may lie outside",
+            Reason::Recompute => "the op that reads it would compute each of its elements again and again",
+            Reason::SeveralKernels => "it is made by several kernels",
+            Reason::Ungrouped => "nothing forbids it: no group was made",
+        }
+    }
 }
 
 /// A line for each kernel, and one for what it is made of.
@@ -102,19 +122,31 @@ pub fn table(rows: &[KernelRow], sources: &SourceMap) -> String {
             entry = Some(&row.entry);
         }
         let calls = if row.calls == "1" { String::new() } else { format!(", {} times", row.calls) };
-        text += &format!("  {}{calls}: {} bytes\n", row.kernel, row.bytes);
+        let kernels: Vec<String> = row.kernels.iter().map(|kernel| format!("k{kernel}")).collect();
+        let group = row.group.map_or(String::new(), |group| format!(", group {group}"));
+        text += &format!("  {} {}{group}{calls}: {} bytes\n", kernels.join(" "), row.kernel, row.bytes);
         let (line, column) = sources.position(row.loc);
-        text += &format!("    {}:{line}:{column} {}", sources.name(row.loc.file), row.ops.join(" + "));
+        text += &format!("    {}:{line}:{column}", sources.name(row.loc.file));
+        if row.ops.is_empty() {
+            text += "\n";
+            continue;
+        }
+        text += &format!(" {}", row.ops.join(" + "));
         if !row.views.is_empty() {
             text += &format!(", reads through {}", row.views.join(", "));
-        }
-        if row.kernels > 1 {
-            text += &format!(", in {} kernels", row.kernels);
         }
         let ends: Vec<&str> = row.ends.iter().map(|reason| reason.name()).collect();
         text += &format!("; ends: {}\n", if ends.is_empty() { "unused".to_owned() } else { ends.join(", ") });
     }
-    text
+    text + &legend(rows)
+}
+
+/// What the reasons mean that occur.
+fn legend(rows: &[KernelRow]) -> String {
+    let found: BTreeSet<Reason> = rows.iter().flat_map(|row| &row.ends).copied().collect();
+    let lines = found.into_iter().map(|reason| format!("  {:25} {}\n", reason.name(), reason.meaning()));
+    let lines: String = lines.collect();
+    if lines.is_empty() { lines } else { format!("why kernels end\n{lines}") }
 }
 
 /// The same for programs: a list of objects.
@@ -128,6 +160,7 @@ pub fn json(rows: &[KernelRow], sources: &SourceMap) -> Value {
             "line": line,
             "column": column,
             "kernels": row.kernels,
+            "group": row.group,
             "ops": row.ops,
             "views": row.views,
             "calls": row.calls,

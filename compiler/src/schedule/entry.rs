@@ -5,7 +5,7 @@ use super::constants::Constants;
 use super::elements::Elements;
 use super::groups::Groups;
 use super::homes::{Home, Lease};
-use super::kernels::{Kernels, name};
+use super::kernels::{Kernels, Purpose, name};
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
 use crate::ops::{IndexUse, Lowering};
 use crate::types::{Loc, TensorType};
@@ -25,6 +25,8 @@ pub struct Scheduled {
     pub constants: Vec<ConstantId>,
     /// By number in the plan.
     pub sources: Vec<Loc>,
+    /// By entry, what each of its calls is for, in the order of the steps.
+    pub purposes: Vec<Vec<Purpose>>,
 }
 
 /// Why a graph has no plan.
@@ -49,9 +51,11 @@ pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
         constants: Constants::default(),
         sources: vec![],
     };
-    let mut entries = Vec::new();
+    let (mut entries, mut purposes) = (Vec::new(), Vec::new());
     for entry in &graph.entries {
-        entries.push(Walk::new(&mut shared, entry).run(entry)?);
+        let (plan, made) = Walk::new(&mut shared, entry).run(entry)?;
+        entries.push(plan);
+        purposes.push(made);
     }
     let states = graph.states.values().map(|state| StateDef {
         name: state.name.clone(),
@@ -65,7 +69,7 @@ pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
         kernels: shared.kernels.finish(),
         entries,
     };
-    Ok(Scheduled { plan, constants: shared.constants.finish(), sources: shared.sources })
+    Ok(Scheduled { plan, constants: shared.constants.finish(), sources: shared.sources, purposes })
 }
 
 /// What all entries share.
@@ -97,6 +101,8 @@ struct Walk<'s, 'g> {
     buffers: Vec<BufferDef>,
     arena: Arena,
     leases: HashMap<ValueId, Lease>,
+    /// By call.
+    purposes: Vec<Purpose>,
 }
 
 impl<'s, 'g> Walk<'s, 'g> {
@@ -111,10 +117,11 @@ impl<'s, 'g> Walk<'s, 'g> {
             buffers: vec![],
             arena: Arena::default(),
             leases: HashMap::new(),
+            purposes: vec![],
         }
     }
 
-    fn run(mut self, entry: &Entry) -> Result<EntryPlan, ScheduleError> {
+    fn run(mut self, entry: &Entry) -> Result<(EntryPlan, Vec<Purpose>), ScheduleError> {
         let graph = self.shared.graph;
         self.check_sizes(entry)?;
         for (i, input) in entry.inputs.iter().enumerate() {
@@ -136,7 +143,8 @@ impl<'s, 'g> Walk<'s, 'g> {
         for (value, argument) in copies {
             self.copy(value, argument, &mut steps);
         }
-        Ok(self.plan(entry, steps))
+        let purposes = std::mem::take(&mut self.purposes);
+        Ok((self.plan(entry, steps), purposes))
     }
 
     fn plan(self, entry: &Entry, steps: Vec<Step>) -> EntryPlan {
@@ -269,8 +277,8 @@ impl<'s, 'g> Walk<'s, 'g> {
         let name = self.name(node);
         let Some(anchor) = anchor else {
             let elements = Elements::new(graph, &self.homes, members, kept, &[]);
-            let (kernel, arguments) = elements.map(name);
-            self.call(kernel, arguments, steps);
+            let made = elements.map(name);
+            self.call(Purpose::Node(node), made, steps);
             return;
         };
         let lowered = graph.with_call(anchor, |op, call| {
@@ -284,8 +292,8 @@ impl<'s, 'g> Walk<'s, 'g> {
             };
             stages.into_iter().enumerate().map(build).collect::<Vec<(Kernel, Vec<Argument>)>>()
         });
-        for (i, (kernel, arguments)) in lowered.into_iter().enumerate() {
-            self.call(kernel, arguments, steps);
+        for (i, made) in lowered.into_iter().enumerate() {
+            self.call(Purpose::Node(node), made, steps);
             if i == 0 {
                 self.count(anchor, steps);
             }
@@ -297,7 +305,8 @@ impl<'s, 'g> Walk<'s, 'g> {
         name(self.shared.graph, node)
     }
 
-    fn call(&mut self, kernel: Kernel, arguments: Vec<Argument>, steps: &mut Vec<Step>) {
+    fn call(&mut self, purpose: Purpose, (kernel, arguments): (Kernel, Vec<Argument>), steps: &mut Vec<Step>) {
+        self.purposes.push(purpose);
         let kernel = self.shared.kernels.intern(kernel);
         steps.push(Step::Call(Call { variants: vec![Variant { guard: vec![], kernel }], arguments }));
     }
@@ -394,8 +403,8 @@ impl<'s, 'g> Walk<'s, 'g> {
         };
         let name = format!("set {}", graph.states[state].name);
         let elements = Elements::new(graph, &self.homes, &[], vec![], &[]);
-        let (kernel, arguments) = elements.write(name, graph.nodes[node].inputs[0], (&argument, ty), starts);
-        self.call(kernel, arguments, steps);
+        let made = elements.write(name, graph.nodes[node].inputs[0], (&argument, ty), starts);
+        self.call(Purpose::Node(node), made, steps);
     }
 
     fn branch(

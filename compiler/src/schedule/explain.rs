@@ -1,27 +1,64 @@
 //! Which kernels a model becomes, what is in each, and why it ends.
 //!
-//! Invariant: it says what `schedule` does, from the same `Groups`. Copies that memory planning adds are not listed.
+//! Invariant: there is a row for what each call of the plan does, in the order of the calls; `schedule` says what that is.
 
+use super::entry::{ScheduleError, schedule};
 use super::groups::Groups;
-use super::kernels::name;
-use crate::graph::{Block, ConstantData, Entry, Graph, NodeId, NodeKind, ValueId};
-use crate::ops::{Lowering, Reads};
+use super::kernels::{Purpose, name};
+use crate::graph::{ConstantData, Entry, Graph, NodeId, NodeKind, ValueId};
+use crate::ops::Reads;
 use crate::report::kernels::{KernelRow, Reason};
+use crate::types::Loc;
 use mlc_codegen::base::{Dim, Slots, Storage};
+use mlc_codegen::kernel::{EntryPlan, Step};
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-/// A row for each op or group that becomes kernels, in the order in which they run.
-pub fn explain(graph: &Graph) -> Vec<KernelRow> {
-    let rows = |entry: &Entry| {
-        let outputs: Vec<ValueId> = entry.outputs.iter().map(|(_, value)| *value).collect();
-        let groups = Groups::of(graph, &entry.body, &outputs);
-        let readers = Readers::of(graph, &groups, entry);
-        let mut explain =
-            Explain { graph, groups, readers, slots: graph.slots.clone(), entry: &entry.name, rows: vec![] };
-        explain.block(&entry.body, &Dim::from(1));
-        explain.rows
-    };
-    graph.entries.iter().flat_map(rows).collect()
+/// A row for each op or group that becomes kernels, and for each copy that one makes, in the order in which they run.
+///
+/// # Errors
+/// The graph has no plan.
+pub fn explain(graph: &Graph) -> Result<Vec<KernelRow>, ScheduleError> {
+    let scheduled = schedule(graph)?;
+    let entries = graph.entries.iter().zip(&scheduled.plan.entries).zip(&scheduled.purposes);
+    Ok(entries.flat_map(|((entry, plan), purposes)| rows(graph, entry, plan, purposes)).collect())
+}
+
+fn rows(graph: &Graph, entry: &Entry, plan: &EntryPlan, purposes: &[Purpose]) -> Vec<KernelRow> {
+    let outputs: Vec<ValueId> = entry.outputs.iter().map(|(_, value)| *value).collect();
+    let groups = Groups::of(graph, &entry.body, &outputs);
+    let readers = Readers::of(graph, &groups, entry);
+    let mut explain = Explain { graph, groups, readers, slots: graph.slots.clone(), entry, rows: vec![] };
+    let mut calls = Vec::new();
+    flatten(&plan.steps, &Dim::from(1), &mut calls);
+    assert_eq!(calls.len(), purposes.len(), "every call has a purpose");
+    let mut before = None;
+    for ((kernels, times), purpose) in calls.into_iter().zip(purposes) {
+        let call = Some((*purpose, times));
+        match (explain.rows.last_mut(), &call) {
+            (Some(row), call) if *call == before => row.kernels.extend(kernels),
+            (_, Some((purpose, times))) => explain.call(*purpose, kernels, times),
+            (_, None) => {}
+        }
+        before = call;
+    }
+    explain.rows
+}
+
+/// The kernels of each call, and how often it runs.
+fn flatten(steps: &[Step], times: &Dim, calls: &mut Vec<(Vec<u32>, Dim)>) {
+    for step in steps {
+        match step {
+            Step::Call(call) => {
+                calls.push((call.variants.iter().map(|variant| variant.kernel.0).collect(), times.clone()));
+            }
+            Step::Loop { trips, body, .. } => flatten(body, &(times.clone() * trips), calls),
+            Step::Branch { then, otherwise, .. } => {
+                flatten(then, times, calls);
+                flatten(otherwise, times, calls);
+            }
+            Step::Copy { .. } | Step::Check(_) | Step::Count { .. } => {}
+        }
+    }
 }
 
 /// What is done with a value.
@@ -88,38 +125,40 @@ struct Explain<'g> {
     groups: Groups,
     readers: Readers,
     slots: Slots,
-    entry: &'g str,
+    entry: &'g Entry,
     rows: Vec<KernelRow>,
 }
 
 impl Explain<'_> {
-    fn block(&mut self, block: &Block, calls: &Dim) {
+    fn call(&mut self, purpose: Purpose, kernels: Vec<u32>, times: &Dim) {
         let graph = self.graph;
-        for node in &block.nodes {
-            let data = &graph.nodes[*node];
-            match &data.kind {
-                NodeKind::Op { .. } if self.groups.looked_through.contains(node) || self.groups.traits[node].alias => {}
-                NodeKind::Op { .. } => self.unit(*node, &[*node], &data.outputs, calls),
+        match purpose {
+            Purpose::Copy(value) => {
+                let node = self.groups.defined_by.get(&value).map(|node| &graph.nodes[*node]);
+                let (what, loc) = node.map_or(("an input", self.entry.loc), |node| (node.path.as_str(), node.loc));
+                let name = if what.is_empty() { "copy".to_owned() } else { format!("{what}: copy") };
+                let bytes = self.bytes(value, None) * 2;
+                self.row(loc, name, kernels, bytes, times);
+            }
+            Purpose::Node(node) => match &graph.nodes[node].kind {
+                NodeKind::Set { state, .. } => {
+                    let written = self.bytes(graph.nodes[node].inputs[0], None) * 2;
+                    let name = format!("set {}", graph.states[*state].name);
+                    self.row(graph.nodes[node].loc, name, kernels, written, times);
+                }
                 NodeKind::Fused { body, results, .. } => {
                     let is_op = |inner: &NodeId| matches!(graph.nodes[*inner].kind, NodeKind::Op { .. });
                     let members: Vec<NodeId> = body.nodes.iter().copied().filter(is_op).collect();
-                    self.unit(*node, &members, results, calls);
+                    self.unit(node, &members, results, kernels, times);
+                    let row = self.rows.last_mut().expect("it was just added");
+                    row.group = graph.groups().iter().position(|group| *group == node);
                 }
-                NodeKind::Set { state, .. } => {
-                    let written = self.bytes(data.inputs[0], None) * 2;
-                    self.row(*node, format!("set {}", graph.states[*state].name), written, calls);
-                }
-                NodeKind::Repeat(repeat) => {
-                    let inner = calls.clone() * &repeat.trips;
-                    data.kind.blocks().into_iter().for_each(|block| self.block(block, &inner));
-                }
-                NodeKind::If { .. } => data.kind.blocks().into_iter().for_each(|block| self.block(block, calls)),
-                NodeKind::Constant { .. } | NodeKind::Read(_) => {}
-            }
+                _ => self.unit(node, &[node], &graph.nodes[node].outputs, kernels, times),
+            },
         }
     }
 
-    fn unit(&mut self, node: NodeId, members: &[NodeId], results: &[ValueId], calls: &Dim) {
+    fn unit(&mut self, node: NodeId, members: &[NodeId], results: &[ValueId], kernels: Vec<u32>, times: &Dim) {
         let graph = self.graph;
         let own: HashSet<ValueId> = members.iter().flat_map(|member| &graph.nodes[*member].outputs).copied().collect();
         let (mut bytes, mut read, mut views) = (Dim::from(0), HashSet::new(), vec![]);
@@ -135,23 +174,23 @@ impl Explain<'_> {
         for result in results {
             bytes = bytes + self.bytes(*result, None);
         }
-        self.row(node, name(graph, node), bytes, calls);
+        self.row(graph.nodes[node].loc, name(graph, node), kernels, bytes, times);
         let ends: BTreeSet<Reason> = results.iter().filter_map(|result| self.end(*result, members)).collect();
-        let kernels = members.iter().map(|member| stages(graph, *member)).max().unwrap_or(1);
         let row = self.rows.last_mut().expect("it was just added");
         row.ops = members.iter().filter_map(|member| op(graph, *member)).collect();
-        (row.ends, row.kernels, row.views) = (ends.into_iter().collect(), kernels, views);
+        (row.ends, row.views) = (ends.into_iter().collect(), views);
     }
 
-    fn row(&mut self, node: NodeId, kernel: String, bytes: Dim, calls: &Dim) {
+    fn row(&mut self, loc: Loc, kernel: String, kernels: Vec<u32>, bytes: Dim, times: &Dim) {
         let row = KernelRow {
-            entry: self.entry.into(),
+            entry: self.entry.name.clone(),
             kernel,
-            loc: self.graph.nodes[node].loc,
-            kernels: 1,
+            loc,
+            kernels,
+            group: None,
             ops: vec![],
             views: vec![],
-            calls: self.slots.show(calls),
+            calls: self.slots.show(times),
             bytes: self.slots.show(&bytes),
             fixed_bytes: bytes.as_constant(),
             ends: vec![],
@@ -236,11 +275,4 @@ fn op(graph: &Graph, node: NodeId) -> Option<&'static str> {
         NodeKind::Op { op, .. } => Some(op.name()),
         _ => None,
     }
-}
-
-fn stages(graph: &Graph, node: NodeId) -> usize {
-    graph.with_call(node, |op, call| match op.op().lower(call) {
-        Lowering::Stages { stages, .. } => stages.len(),
-        _ => 1,
-    })
 }

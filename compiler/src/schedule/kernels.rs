@@ -1,6 +1,6 @@
 //! The kernels of a plan, each kept once.
 
-use crate::graph::{Graph, NodeId, NodeKind};
+use crate::graph::{Graph, NodeId, NodeKind, ValueId};
 use mlc_codegen::kernel::{Kernel, KernelId};
 use std::collections::HashMap;
 
@@ -13,6 +13,15 @@ pub(super) fn name(graph: &Graph, node: NodeId) -> String {
         _ => "copy".into(),
     };
     if data.path.is_empty() { what } else { format!("{}: {what}", data.path) }
+}
+
+/// What a call of the plan is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// An op, a group, or a write into a state.
+    Node(NodeId),
+    /// To have a value at another place.
+    Copy(ValueId),
 }
 
 /// Kernels by what they do; their names and the names of axes and buffers do not count.

@@ -16,3 +16,4 @@ mod kernels;
 
 pub use entry::{ScheduleError, Scheduled, schedule};
 pub use explain::explain;
+pub use kernels::Purpose;

@@ -99,8 +99,8 @@ impl Walk<'_, '_> {
         }
         let starts = vec![Dim::from(0); ty.rank()];
         let elements = Elements::new(graph, &self.homes, &[], vec![], &[]);
-        let (kernel, arguments) = elements.write("copy".into(), value, (&to, ty), &starts);
-        self.call(kernel, arguments, steps);
+        let made = elements.write("copy".into(), value, (&to, ty), &starts);
+        self.call(Purpose::Copy(value), made, steps);
     }
 
     /// The value is dead: its region may be taken again.

@@ -17,6 +17,19 @@ const SECTION: usize = 48;
 /// The parts of a file, in order.
 pub(super) const NAMES: [&str; 3] = ["metadata", "plan", "constants"];
 
+/// What the first bytes say of a file, which is as long as they say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// The format version.
+    pub format: u32,
+    /// The version of the mlc that wrote it.
+    pub writer: String,
+    /// Bytes of the whole file.
+    pub bytes: u64,
+    /// Names and bytes of its sections, in order.
+    pub sections: [(&'static str, u64); 3],
+}
+
 /// Where a section lies, and its BLAKE3.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Section {
@@ -63,7 +76,7 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<[Section; 3], Artifact
     let header: &[u8; LENGTH] = bytes.first_chunk().ok_or(ArtifactError::Damaged("it is cut off in its header"))?;
     let found = u32::from_le_bytes(word(header, 4));
     if found != FORMAT {
-        let writer = String::from_utf8_lossy(&header[WRITER]).trim_end_matches('\0').escape_debug().to_string();
+        let writer = writer(header);
         let source_path = path.with_extension("mdl").display().to_string();
         return Err(ArtifactError::Version { path: name(), found, writer, source_path });
     }
@@ -87,6 +100,17 @@ pub(super) fn decode(bytes: &[u8], path: &Path) -> Result<[Section; 3], Artifact
         std::cmp::Ordering::Less => Err(ArtifactError::Damaged("bytes follow its end")),
         std::cmp::Ordering::Greater => Err(ArtifactError::Damaged("it is cut off")),
     }
+}
+
+/// The layout of a file of `bytes`.
+pub(super) fn layout(bytes: &[u8], path: &Path) -> Result<Layout, ArtifactError> {
+    let sections = decode(bytes, path)?;
+    let lengths = [0, 1, 2].map(|i| (NAMES[i], sections[i].length));
+    Ok(Layout { format: FORMAT, writer: writer(bytes), bytes: bytes.len() as u64, sections: lengths })
+}
+
+fn writer(header: &[u8]) -> String {
+    String::from_utf8_lossy(&header[WRITER]).trim_end_matches('\0').escape_debug().to_string()
 }
 
 fn word<const N: usize>(header: &[u8; LENGTH], at: usize) -> [u8; N] {

@@ -29,6 +29,9 @@ pub struct Meta {
     /// What was measured when it was compressed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub certificate: Option<serde_json::Value>,
+    /// The names of the plan's constants.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub constants: Vec<String>,
     /// Places in the source that run-time errors point at.
     pub sources: Vec<Source>,
 }

@@ -28,7 +28,7 @@ mod write;
 pub use constants::Constant;
 pub use error::ArtifactError;
 pub use fuzz::fuzz_mlc;
-pub use header::FORMAT;
+pub use header::{FORMAT, Layout};
 pub use meta::{Meta, Source};
 pub use read::OpenOptions;
 

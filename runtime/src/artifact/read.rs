@@ -1,7 +1,7 @@
 //! Opening a `.mlc`.
 
 use super::constants::{Block, length};
-use super::header::{LENGTH, NAMES, Section, aligned, decode};
+use super::header::{LENGTH, Layout, NAMES, Section, aligned, decode, layout};
 use super::{Artifact, ArtifactError, Constant};
 use crate::mmap::Mapping;
 use crate::tensor::Tensor;
@@ -41,6 +41,16 @@ impl Artifact {
             false => Block::Owned(read_whole(file).map_err(io)??),
         };
         parse(&block, path, options)
+    }
+
+    /// What a file says of itself before it is read any further.
+    ///
+    /// # Errors
+    /// The file cannot be read, is of another format, or is not as long as it says.
+    pub fn layout(path: &Path) -> Result<Layout, ArtifactError> {
+        let io = |error| ArtifactError::Read { path: path.display().to_string(), error };
+        let mapping = File::open(path).and_then(|file| Mapping::new(&file)).map_err(io)?;
+        layout(mapping.bytes(), path)
     }
 }
 

@@ -87,8 +87,8 @@ impl Drop for Code {
     }
 }
 
-/// A kernel's symbol in an object file: its number, and its name as far as symbols can hold it.
-pub(super) fn symbol(number: usize, kernel: &Kernel) -> String {
+/// What a kernel's function is called in an object file: its number, and its name as far as symbols can hold it.
+pub(super) fn symbol(what: &str, number: usize, kernel: &Kernel) -> String {
     let name: String = kernel.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
-    format!("mlc_kernel_{number}_{name}")
+    format!("mlc_{what}_{number}_{name}")
 }

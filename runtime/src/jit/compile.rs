@@ -3,7 +3,6 @@
 //! Each kernel is lowered and compiled by itself with functions numbered from 0, so that kernels can be compiled side by
 //! side; whoever joins them in a module shifts the numbers.
 
-use super::Cpu;
 use super::cpu::Target;
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Function as Clif, UserFuncName};
@@ -15,7 +14,6 @@ use mlc_codegen::kernel::{Kernel, PlanError};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use target_lexicon::Triple;
 
 /// Kernels that cannot become code.
 #[derive(Debug, thiserror::Error)]
@@ -67,8 +65,16 @@ const ALIGNMENT: u64 = 16;
 pub(super) struct Function {
     pub(super) bytes: Vec<u8>,
     align: u64,
-    relocs: Vec<ModuleReloc>,
-    clif: Option<String>,
+    pub(super) relocs: Vec<ModuleReloc>,
+    pub(super) text: Option<Text>,
+}
+
+/// What Cranelift says of a function that it compiled.
+pub(super) struct Text {
+    /// Its input.
+    pub(super) clif: String,
+    /// Its output: instructions of the target.
+    pub(super) instructions: String,
 }
 
 /// The functions of a kernel, numbered from 0; the last is the entry.
@@ -78,31 +84,6 @@ pub(super) struct CompiledKernel {
     pub(super) scratch: Dim,
     /// How it was lowered.
     pub(super) path: &'static str,
-}
-
-/// What `--emit clif` and `--emit asm` show of a kernel.
-#[derive(Clone, Debug)]
-pub struct KernelListing {
-    /// The kernel's name.
-    pub name: String,
-    /// How it was lowered.
-    pub path: &'static str,
-    /// Its functions, the entry last: Cranelift IR where Cranelift made it, and machine code.
-    pub functions: Vec<(Option<String>, Vec<u8>)>,
-}
-
-/// The functions of all kernels as text and bytes, for this machine.
-///
-/// # Errors
-/// Cranelift refuses one.
-pub fn listing(kernels: &[Kernel], cpu: Cpu) -> Result<Vec<KernelListing>, JitError> {
-    let compiled = compile(kernels, &cpu.target(&Triple::host(), false)?, true)?;
-    let listed = kernels.iter().zip(compiled).map(|(kernel, compiled)| KernelListing {
-        name: kernel.name.clone(),
-        path: compiled.path,
-        functions: compiled.functions.into_iter().map(|f| (f.clif, f.bytes)).collect(),
-    });
-    Ok(listed.collect())
 }
 
 /// Compiles kernels on two threads; the order of the results is the kernels'.
@@ -133,7 +114,7 @@ fn compile_kernel(kernel: &Kernel, target: &Target, text: bool) -> Result<Compil
     let lowered = lower(kernel, target.isa, target.driver.frontend_config(), 0);
     let last = lowered.functions.len() - 1;
     let functions = lowered.functions.into_iter().enumerate().map(|(i, code)| match code {
-        Code::Bytes(bytes) => Ok(Function { bytes, align: ALIGNMENT, relocs: vec![], clif: None }),
+        Code::Bytes(bytes) => Ok(Function { bytes, align: ALIGNMENT, relocs: vec![], text: None }),
         Code::Clif(mut function) => {
             function.name = UserFuncName::user(0, i as u32);
             let isa = if i == last { &target.driver } else { &target.leaf };
@@ -148,12 +129,15 @@ fn compile_kernel(kernel: &Kernel, target: &Target, text: bool) -> Result<Compil
 fn translate(function: Clif, isa: &OwnedTargetIsa, number: usize, text: bool) -> Result<Function, String> {
     let clif = text.then(|| function.display().to_string());
     let mut context = Context::for_function(function);
+    context.set_disasm(text);
     context.compile(&**isa, &mut Default::default()).map_err(|error| error.inner.to_string())?;
     let code = context.take_compiled_code().expect("it was just compiled");
     let id = FuncId::from_u32(number as u32);
     let relocs = code.buffer.relocs().iter().map(|r| ModuleReloc::from_mach_reloc(r, &context.func, id)).collect();
     let align = u64::from(code.buffer.alignment).max(ALIGNMENT);
-    Ok(Function { bytes: code.code_buffer().to_vec(), align, relocs, clif })
+    let instructions = code.vcode.clone().unwrap_or_default();
+    let text = clif.map(|clif| Text { clif, instructions });
+    Ok(Function { bytes: code.code_buffer().to_vec(), align, relocs, text })
 }
 
 /// Defines the functions of all kernels in a module, entries as `declare` says; gives the entries.

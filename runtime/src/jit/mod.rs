@@ -18,16 +18,21 @@
 mod code;
 mod compile;
 mod cpu;
+mod disassembly;
+mod listing;
 mod object;
 mod profile;
 mod program;
 mod region;
+mod target;
 mod walk;
 
-pub use compile::{JitError, KernelListing, listing};
+pub use compile::JitError;
 pub use cpu::{Cpu, UnknownCpu};
-pub use object::{ObjectTarget, object};
+pub use listing::{FunctionListing, KernelListing, listing};
+pub use object::object;
 pub use profile::{KernelTime, Profile};
 pub(crate) use program::{Checked, Program};
 pub(crate) use region::Region;
+pub use target::CodeTarget;
 pub(crate) use walk::{Stop, Workspace};

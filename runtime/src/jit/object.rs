@@ -3,35 +3,21 @@
 
 use super::code::symbol;
 use super::compile::{compile, define};
-use super::{Cpu, JitError};
-use cranelift_module::{Linkage, default_libcall_names};
+use super::{CodeTarget, JitError};
+use cranelift_codegen::Context;
+use cranelift_module::{Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
-use mlc_codegen::cpu::signature;
+use mlc_codegen::cpu::{measure, signature};
 use mlc_codegen::kernel::Kernel;
-use std::str::FromStr;
-use target_lexicon::Triple;
 
-/// What an object file is for.
-#[derive(Clone, Debug)]
-pub struct ObjectTarget {
-    /// A target triple, or `None` for this machine.
-    pub triple: Option<String>,
-    /// The level of its CPU.
-    pub cpu: Cpu,
-}
-
-/// An object file with one global function for each kernel, `mlc_kernel_N_NAME(buffers, sizes, part, parts)`.
+/// An object file with two global functions for each kernel: `mlc_kernel_N_NAME(buffers, sizes, part, parts)`, and
+/// `mlc_scratch_N_NAME(sizes)`, the bytes of scratch that each part of it needs.
 ///
 /// # Errors
-/// The triple is unknown, or Cranelift refuses a kernel.
-pub fn object(kernels: &[Kernel], name: &str, target: &ObjectTarget) -> Result<Vec<u8>, JitError> {
-    let triple = match &target.triple {
-        None => Triple::host(),
-        Some(word) => {
-            Triple::from_str(word).map_err(|error| JitError::Target { triple: word.clone(), why: error.to_string() })?
-        }
-    };
-    let target = target.cpu.target(&triple, true)?;
+/// The target is unknown, or Cranelift refuses a kernel.
+pub fn object(kernels: &[Kernel], name: &str, target: &CodeTarget) -> Result<Vec<u8>, JitError> {
+    let (_, target) = target.resolve(true)?;
+    let frontend = target.driver.frontend_config();
     let compiled = compile(kernels, &target, false)?;
     let refused = |error: String| JitError::Module(error);
     let builder =
@@ -39,8 +25,16 @@ pub fn object(kernels: &[Kernel], name: &str, target: &ObjectTarget) -> Result<V
     let mut module = ObjectModule::new(builder);
     define(&mut module, &compiled, &mut |module, i| {
         module
-            .declare_function(&symbol(i, &kernels[i]), Linkage::Export, &signature())
+            .declare_function(&symbol("kernel", i, &kernels[i]), Linkage::Export, &signature())
             .map_err(|error| JitError::Module(error.to_string()))
     })?;
+    for (i, kernel) in compiled.iter().enumerate() {
+        let function = measure(&kernel.scratch, frontend);
+        let id = module
+            .declare_function(&symbol("scratch", i, &kernels[i]), Linkage::Export, &function.signature)
+            .map_err(|error| refused(error.to_string()))?;
+        let mut context = Context::for_function(function);
+        module.define_function(id, &mut context).map_err(|error| refused(error.to_string()))?;
+    }
     module.finish().emit().map_err(|error| refused(error.to_string()))
 }

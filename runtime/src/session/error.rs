@@ -49,7 +49,7 @@ pub fn list<'n>(names: impl Iterator<Item = &'n str>) -> String {
 }
 
 /// Bytes in the unit that a person would choose: `1.5 GiB`.
-pub(super) fn human(bytes: u64) -> String {
+pub fn human(bytes: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     let unit = (bytes.max(1).ilog2() / 10) as usize;
     match unit {

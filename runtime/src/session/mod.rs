@@ -4,12 +4,14 @@
 //! what was given, what the entry takes, and the place in the source; a failed call leaves every state as it was.
 
 mod bind;
+mod bounds;
 mod call;
 mod error;
 mod memory;
 mod model;
 
 pub use crate::jit::{Cpu, JitError, KernelTime, Profile};
+pub use bounds::{CallMemory, check_model, check_sizes};
 pub use call::Session;
-pub use error::{RunError, list};
+pub use error::{RunError, human, list};
 pub use model::{Model, Options};

@@ -146,5 +146,5 @@ impl Bench {
 
 fn pipeline(passes: &[&str]) -> Pipeline {
     let named = |name: &&str| Pass::by_name(name).expect("a pass of the table");
-    Pipeline { passes: passes.iter().map(named).collect(), verify: true }
+    Pipeline { passes: passes.iter().map(named).collect(), verify: true, ..Pipeline::default() }
 }

@@ -5,6 +5,7 @@
 
 use super::{Dim, Interval, Slot};
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 
 /// Where a slot's number comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -274,20 +275,27 @@ impl Slots {
         }
     }
 
-    /// A dim as text with the names of the source: `floor((h - 1) / 2) + 1`.
+    /// A dim as text with the names of the source: `floor((h - 1) / 2) + 1`. Slots that are made of others many times over
+    /// are written as `s7` from some point on, so that no table makes a text without end.
     pub fn show(&self, dim: &Dim) -> String {
-        dim.display_with(&|slot| match self.def(slot) {
-            SlotDef::Given { name, .. } | SlotDef::Counted { name, .. } | SlotDef::Counter { name, .. } => name.clone(),
-            SlotDef::Floor(a, k) => format!("{} / {k}", self.show_operand(a)),
-            SlotDef::Quotient(a, b) => format!("{} / {}", self.show_operand(a), self.show_operand(b)),
-            SlotDef::Max(a, b) => format!("max({}, {})", self.show(a), self.show(b)),
-            SlotDef::Min(a, b) => format!("min({}, {})", self.show(a), self.show(b)),
-        })
+        const MOST: usize = 256;
+        self.show_within(dim, &Cell::new(MOST))
     }
 
-    fn show_operand(&self, dim: &Dim) -> String {
-        let text = self.show(dim);
-        if text.contains(' ') { format!("({text})") } else { text }
+    fn show_within(&self, dim: &Dim, left: &Cell<usize>) -> String {
+        let show = |dim: &Dim| self.show_within(dim, left);
+        let operand = |dim: &Dim| match show(dim) {
+            text if text.contains(' ') => format!("({text})"),
+            text => text,
+        };
+        dim.display_with(&|slot| match self.def(slot) {
+            SlotDef::Given { name, .. } | SlotDef::Counted { name, .. } | SlotDef::Counter { name, .. } => name.clone(),
+            _ if left.replace(left.get().saturating_sub(1)) == 0 => format!("s{}", slot.0),
+            SlotDef::Floor(a, k) => format!("{} / {k}", operand(a)),
+            SlotDef::Quotient(a, b) => format!("{} / {}", operand(a), operand(b)),
+            SlotDef::Max(a, b) => format!("max({}, {})", show(a), show(b)),
+            SlotDef::Min(a, b) => format!("min({}, {})", show(a), show(b)),
+        })
     }
 }
 
@@ -345,6 +353,18 @@ mod tests {
         assert_eq!(slots.equal(&h, &n), Truth::No);
         assert_eq!(slots.equal(&halved, &n), Truth::Unknown);
         assert_eq!(slots.equal(&(h.clone() + 1), &h), Truth::No);
+    }
+
+    #[test]
+    fn a_table_of_doublings_has_a_short_text() {
+        let mut slots = Slots::default();
+        let given = SlotDef::Given { name: "n".into(), lo: 0, hi: 9, size: false };
+        let mut last = Dim::slot(slots.add(given));
+        for _ in 0..60 {
+            let slot = slots.add(SlotDef::Max(last.clone() + 1, last.clone() * 2));
+            last = Dim::slot(slot);
+        }
+        assert!(slots.show(&last).len() < 10_000);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod lanewise;
 mod leaves;
 mod lower;
 mod math;
+mod measure;
 mod memory;
 mod nest;
 mod pack;
@@ -26,4 +27,5 @@ pub mod select;
 mod value;
 
 pub use lower::{Code, Lowered, lower, signature};
+pub use measure::measure;
 pub use select::Isa;

@@ -13,6 +13,7 @@ mod expr;
 mod ir;
 mod plan;
 mod print;
+mod print_plan;
 mod types;
 mod verify;
 mod verify_plan;
