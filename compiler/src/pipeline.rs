@@ -88,6 +88,8 @@ pub const PIPELINE: &[&str] = &[
     "cse",
     "fold-scales",
     "merge-matmuls",
+    // Queries and keys as slices of one product are read in place.
+    "fuse-attention",
     "dce",
     // Last: other passes leave groups alone.
     "fuse",

@@ -257,7 +257,37 @@ def shares():
     case("log_softmax", [("x", x[:0])], [x[:0]], axis=1)
 
 
-for group in (contractions, norms, windows, transformers, recurrences, pictures, others, shares):
+def attentions():
+    """The forms of attention that models write out: any leading axes, a finite score for what is hidden, NaN where all is."""
+
+    def attend(q, k, v, mask=None, **args):
+        leading = [n // m for n, m in zip(q.shape[:-2], k.shape[:-2])]
+        kw, vw = k, v
+        for axis, group in enumerate(leading):
+            kw, vw = np.repeat(kw, group, axis), np.repeat(vw, group, axis)
+        s = np.einsum("...sd,...td->...st", q, kw) * args.get("scale", q.shape[-1] ** -0.5)
+        if mask is not None:
+            s = np.where(mask, s, args.get("hidden", -np.inf)) if mask.dtype == bool else s + mask
+        if "causal" in args:
+            s = np.where(np.tri(*s.shape[-2:], args["causal"]).astype(bool), s, -np.inf)
+        with np.errstate(invalid="ignore"):
+            p = softmax(s)
+        if args.get("blind") != "nan":
+            p = np.where(np.isneginf(s).all(-1, keepdims=True), 0, p)
+        inputs = [("q", q), ("k", k), ("v", v)] + ([("mask", mask)] if mask is not None else [])
+        case("attention", inputs, [np.einsum("...st,...te->...se", p, vw).astype(np.float32)], **args)
+
+    attend(draw(3, 4), draw(5, 4), draw(5, 2), causal=2)
+    attend(draw(2, 3, 4), draw(2, 3, 4), draw(2, 3, 4), causal=0, scale=1.0)
+    attend(draw(1, 2, 4, 4), draw(1, 1, 3, 4), draw(1, 1, 3, 4), causal=-2)
+    attend(draw(1, 2, 4, 4), draw(1, 1, 3, 4), draw(1, 1, 3, 4), causal=-2, blind="nan")
+    attend(draw(2, 1, 3, 2, 4), draw(2, 1, 1, 5, 4), draw(2, 1, 1, 5, 3), draw(2, 1, 1, 1, 5), causal=3)
+    some = np.array([[False] * 3, [True, False, True]])
+    attend(draw(1, 1, 2, 4), draw(1, 1, 3, 4), draw(1, 1, 3, 4), some, blind="nan")
+    attend(draw(1, 1, 2, 4), draw(1, 1, 3, 4), draw(1, 1, 3, 4), some, hidden=-2.5)
+
+
+for group in (contractions, norms, windows, transformers, recurrences, pictures, others, shares, attentions):
     group()
 OUT.parent.mkdir(parents=True, exist_ok=True)
 OUT.write_text("[\n" + ",\n".join(json.dumps(c) for c in cases) + "\n]\n")

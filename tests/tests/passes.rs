@@ -1,5 +1,7 @@
 //! Passes: which nodes they leave, and that what comes out stays the same.
 
+#[path = "passes/attention.rs"]
+mod attention;
 #[path = "passes/bench.rs"]
 mod bench;
 #[path = "passes/random.rs"]
@@ -305,13 +307,18 @@ fn bits(tensors: &[Tensor]) -> Vec<Option<u64>> {
     tensors.iter().flat_map(|tensor| tensor.to_f64_vec()).map(bits).collect()
 }
 
-#[test]
-fn drawn_programs_keep_their_answers() {
+/// A new seed, or that of MLC_SEED; it is printed.
+fn seed() -> u64 {
     let seed = std::env::var("MLC_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(|| {
         std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |d| d.as_nanos() as u64)
     });
     println!("MLC_SEED={seed}");
-    let mut draw = Draw(seed);
+    seed
+}
+
+#[test]
+fn drawn_programs_keep_their_answers() {
+    let mut draw = Draw(seed());
     let mut fewer = 0;
     for _ in 0..12 {
         let bench = random::program(&mut draw);

@@ -7,8 +7,18 @@ use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
 use support::{CLOSE, Near, Random, hold, random_bytes};
 
+/// The keys that a query sees.
+#[derive(Clone, Copy, PartialEq)]
+enum Sees {
+    All,
+    /// From the first to its own.
+    Past,
+    /// Its own and three before.
+    Window,
+}
+
 /// Slots: tokens, past, keys. Two kv heads of three queries each.
-fn attention(cache: DType, io: DType, causal: bool, mask: bool) -> Kernel {
+fn attention(cache: DType, io: DType, sees: Sees, mask: bool, blind_is_zero: bool) -> Kernel {
     let mut b = Build::new("attention");
     let (h, g, t) = (b.axis("h", 2), b.axis("g", 3), b.axis("t", slot(0)));
     let (n, d, e) = (b.axis("n", slot(2)), b.axis("d", 20), b.axis("e", 21));
@@ -24,7 +34,12 @@ fn attention(cache: DType, io: DType, causal: bool, mask: bool) -> Kernel {
         let added = b.read_dense(masks, &[t, n]);
         score = b.binary(Binary::Add, score, added);
     }
-    let visible = causal.then(|| (Index::affine(vec![(t, 1)], slot(1) - 3), Index::affine(vec![(t, 1)], slot(1) + 1)));
+    let end = Index::affine(vec![(t, 1)], slot(1) + 1);
+    let visible = match sees {
+        Sees::All => None,
+        Sees::Past => Some((Index::constant(0), end)),
+        Sees::Window => Some((Index::affine(vec![(t, 1)], slot(1) - 3), end)),
+    };
     let stores = vec![b.store_dense(y, &[t, h, g, e], acc)];
     b.finish(Body::Attention(Attention {
         batch: vec![h],
@@ -37,6 +52,7 @@ fn attention(cache: DType, io: DType, causal: bool, mask: bool) -> Kernel {
         v: value,
         score,
         visible,
+        blind_is_zero,
         stores,
     }))
 }
@@ -63,19 +79,38 @@ fn run(kernel: &Kernel, [tokens, past, keys]: [i64; 3], path: &str, near: Near, 
 #[test]
 fn rows_see_what_they_may() {
     for cache in [DType::F32, DType::F16] {
-        for causal in [false, true] {
-            for size in [[1, 0, 1], [1, 7, 8], [5, 12, 17], [3, 0, 40], [2, 0, 0]] {
-                run(&attention(cache, DType::F32, causal, true), size, "attention", CLOSE, false);
-                run(&attention(cache, DType::F32, causal, true), size, "attention", CLOSE, true);
-                run(&attention(cache, DType::F32, causal, false), size, "attention", CLOSE, false);
+        for (sees, zero) in [(Sees::All, true), (Sees::Past, true), (Sees::Past, false), (Sees::Window, false)] {
+            for size in [[1, 0, 1], [1, 7, 8], [5, 12, 17], [3, 0, 40], [2, 0, 0], [7, -3, 4], [6, 1, 7]] {
+                run(&attention(cache, DType::F32, sees, true, zero), size, "attention", CLOSE, false);
+                run(&attention(cache, DType::F32, sees, true, zero), size, "attention", CLOSE, true);
+                run(&attention(cache, DType::F32, sees, false, zero), size, "attention", CLOSE, false);
             }
         }
     }
     let half = Near { absolute: 1e-3, relative: 1e-3 };
-    run(&attention(DType::F16, DType::F16, true, false), [4, 3, 7], "attention", half, false);
+    run(&attention(DType::F16, DType::F16, Sees::Past, false, true), [4, 3, 7], "attention", half, false);
 }
 
 #[test]
 fn doubles_go_through_loops() {
-    run(&attention(DType::F64, DType::F64, true, false), [13, 2, 5], "lanes", CLOSE, false);
+    run(&attention(DType::F64, DType::F64, Sees::Window, false, false), [13, 2, 5], "lanes", CLOSE, false);
+}
+
+/// What is hidden has no part, also where it is no number: the definition does not look at it.
+#[test]
+fn hidden_keys_are_not_looked_at() {
+    let kernel = attention(DType::F32, DType::F32, Sees::Past, false, true);
+    let mut random = Random(5);
+    let [tokens, past, keys] = [9, 2, 16];
+    let elements = [tokens * 6 * 20, keys * 2 * 20, keys * 2 * 21, tokens * keys, tokens * 6 * 21];
+    let storage = |i: usize| kernel.buffers[i].storage;
+    let mut buffers: Vec<Vec<u8>> = (0..5).map(|i| random_bytes(storage(i), elements[i], &mut random)).collect();
+    let seen = (tokens + past) as usize;
+    let hide = |numbers: &mut [u8]| {
+        numbers.chunks_exact_mut(4).for_each(|number| number.copy_from_slice(&f32::NAN.to_le_bytes()));
+    };
+    // From the key of the last query on, which is in a tile with queries that do not see it.
+    buffers[2].chunks_exact_mut(keys as usize * 21 * 4).for_each(|head| hide(&mut head[(seen - 1) * 21 * 4..]));
+    hide(&mut buffers[1][(seen - 1) * 2 * 20 * 4..]);
+    hold(&kernel, &[tokens, past, keys], &buffers, "attention", CLOSE);
 }

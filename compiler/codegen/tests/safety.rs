@@ -208,7 +208,21 @@ fn random_kernel(random: &mut Random, kind: u64) -> Kernel {
             let stores = store(&b, random, &[p, q, t], acc);
             let (batch, m) = (vec![p], vec![q]);
             let (q, k, v) = (query, key, value);
-            Body::Attention(Attention { batch, m, n: r, d: s, e: t, q, k, v, score: acc, visible, stores })
+            let blind_is_zero = random.below(2) == 0;
+            Body::Attention(Attention {
+                batch,
+                m,
+                n: r,
+                d: s,
+                e: t,
+                q,
+                k,
+                v,
+                score: acc,
+                visible,
+                blind_is_zero,
+                stores,
+            })
         }
     };
     b.finish(body)

@@ -11,6 +11,7 @@ mod dce;
 mod fold;
 mod fold_scales;
 mod fuse;
+mod fuse_attention;
 mod groups;
 mod merge_matmuls;
 mod rewrite;
@@ -38,6 +39,7 @@ pub static PASSES: &[Pass] = &[
     Pass { name: "fold", doc: fold::DOC, run: fold::run },
     Pass { name: "fold-scales", doc: fold_scales::DOC, run: fold_scales::run },
     Pass { name: "fuse", doc: fuse::DOC, run: fuse::run },
+    Pass { name: "fuse-attention", doc: fuse_attention::DOC, run: fuse_attention::run },
     Pass { name: "merge-matmuls", doc: merge_matmuls::DOC, run: merge_matmuls::run },
 ];
 

@@ -32,6 +32,7 @@ pub(super) trait Rule {
 }
 
 /// An op node by itself.
+#[derive(Clone)]
 pub(super) struct Use {
     pub(super) op: OpKind,
     pub(super) arguments: Arguments,

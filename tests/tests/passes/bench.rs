@@ -5,11 +5,13 @@ use mlc::export::mdl::write;
 use mlc::frontend::{Options as CheckOptions, check};
 use mlc::graph::{Graph, NodeKind};
 use mlc::passes::Pass;
+use mlc::reference::Reference;
 use mlc::{Pipeline, artifact_by};
 use mlc_codegen::base::{DType, Scalar};
 use mlc_runtime::npz::write_npz;
 use mlc_runtime::session::{Model, Options};
 use mlc_runtime::tensor::Tensor;
+use std::sync::Arc;
 
 /// Numbers that repeat with their seed.
 pub(crate) struct Draw(pub(crate) u64);
@@ -103,10 +105,23 @@ impl Bench {
 
     /// What two calls of one session give.
     pub(crate) fn outputs(&self, passes: &[&str], inputs: &[(&str, &Tensor)]) -> Vec<Tensor> {
+        self.outputs_at(passes, inputs, &[])
+    }
+
+    /// The same with sizes.
+    pub(crate) fn outputs_at(&self, passes: &[&str], inputs: &[(&str, &Tensor)], sizes: &[(&str, i64)]) -> Vec<Tensor> {
         let artifact = artifact_by(&pipeline(passes), &self.graph, &self.sources, self.file).expect("it builds");
         let model = Model::load(artifact, Options { threads: 1, ..Options::default() }).expect("it loads");
         let mut session = model.session();
-        let mut call = || session.run(None, inputs, &[]).expect("it runs");
+        let mut call = || session.run(None, inputs, sizes).expect("it runs");
+        let both = [call(), call()];
+        both.into_iter().flatten().map(|(_, tensor)| tensor).collect()
+    }
+
+    /// What two calls mean, by the definition of the ops as they were written.
+    pub(crate) fn meaning(&self, inputs: &[(&str, &Tensor)], sizes: &[(&str, i64)]) -> Vec<Tensor> {
+        let mut reference = Reference::new(Arc::new(self.graph.clone()));
+        let mut call = || reference.run(None, inputs, sizes).expect("it runs");
         let both = [call(), call()];
         both.into_iter().flatten().map(|(_, tensor)| tensor).collect()
     }
@@ -128,8 +143,13 @@ impl Bench {
     /// Some passes change nothing that comes out: to the bit, or by at most `tolerance` of the size of a number.
     pub(crate) fn same(&self, passes: &[&str], inputs: &[(&str, &Tensor)], tolerance: f64) {
         let [before, after] = [&[][..], passes].map(|passes| self.outputs(passes, inputs));
+        self.near(passes, &before, &after, tolerance);
+    }
+
+    /// Two answers are one: to the bit, or by at most `tolerance` of the size of a number.
+    pub(crate) fn near(&self, passes: &[&str], before: &[Tensor], after: &[Tensor], tolerance: f64) {
         assert_eq!(before.len(), after.len());
-        for (a, b) in before.iter().zip(&after) {
+        for (a, b) in before.iter().zip(after) {
             assert_eq!((a.dtype(), a.shape()), (b.dtype(), b.shape()));
             for (i, (x, y)) in a.iter().zip(b.iter()).enumerate() {
                 let (p, q) = (x.as_f64(), y.as_f64());

@@ -1,8 +1,8 @@
-//! `attention` in f32, row by row: scores of the visible keys, their softmax, and the weighted sum of the values.
+//! `attention` in f32: scores of the visible keys, their softmax, and the weighted sum of the values.
 //!
-//! The scores of one row lie in scratch, never the matrix. Keys and values are read in place where their rows lie along d
-//! and e as f32, else they are evaluated once for each batch position. Rows are shared between parts; each is computed
-//! by one part, in one order.
+//! The scores of a few rows lie in scratch, never the matrix. Keys and values are read in place where their rows lie along
+//! d and e as f32, else they are evaluated once for each batch position. Few rows, as in decoding, run one by one; more
+//! run by tiles (`attention_tiles`). Rows are shared between parts; each is computed by one part, in one order.
 
 use super::address::{Motion, motion};
 use super::arithmetic::Arithmetic;
@@ -10,40 +10,49 @@ use super::clif::{Clif, Parts};
 use super::contract::row_access;
 use super::driver::{Accumulator, Driver};
 use super::nest::Lanes;
-use super::{expr, lanes, leaves, pack};
+use super::select::{Isa, TILE_ROWS, panel_width};
+use super::{attention_tiles, expr, lanes, leaves, pack};
 use crate::base::{DType, Dim, Scalar, Storage};
-use crate::kernel::{Access, Attention, AxisId, Binary, Body, Compare, ExprId, Kernel, Node, Unary};
+use crate::kernel::{Access, Attention, AxisId, Binary, Body, Compare, ExprId, Index, Kernel, Node, Unary};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// How an attention runs.
 pub(super) struct AttentionPlan<'k> {
     kernel: &'k Kernel,
-    a: &'k Attention,
+    pub(super) a: &'k Attention,
     /// Keys and values that are read in place.
-    keys: Option<&'k Access>,
-    values: Option<&'k Access>,
+    pub(super) keys: Option<&'k Access>,
+    pub(super) values: Option<&'k Access>,
+    /// Columns of a panel, where rows may run by tiles.
+    pub(super) width: i64,
+    tiled: bool,
     /// Whether scores, and results, are computed in lanes.
     score_lanes: bool,
     store_lanes: bool,
 }
 
 /// Scratch of a part, and what a row needs at hand.
-struct Frame {
-    keys: Value,
-    values: Value,
+pub(super) struct Frame {
+    pub(super) keys: Value,
+    pub(super) values: Value,
     query: Value,
     scores: Value,
     out: Value,
-    depth: Value,
-    width: Value,
+    pub(super) depth: Value,
+    pub(super) width: Value,
+    blind_is_zero: bool,
 }
 
 const LANES: usize = 8;
 
+/// At most so many rows run one by one: packing keys and values would not pay.
+const FEW_ROWS: i64 = TILE_ROWS;
+
 impl<'k> AttentionPlan<'k> {
     /// `None` for types other than f32.
-    pub(super) fn new(kernel: &'k Kernel) -> Option<Self> {
+    pub(super) fn new(kernel: &'k Kernel, isa: Isa) -> Option<Self> {
         let Body::Attention(a) = &kernel.body else { return None };
         let types = kernel.types().expect("the kernel is verified");
         if types.of(a.q) != DType::F32 {
@@ -65,12 +74,18 @@ impl<'k> AttentionPlan<'k> {
             a,
             keys: in_place(a.k, a.d),
             values: in_place(a.v, a.e),
+            width: panel_width(isa),
+            tiled: panel_width(isa) % LANES as i64 == 0
+                && a.visible.as_ref().is_none_or(|(from, _)| *from == Index::constant(0))
+                && (a.m.iter().map(|axis| &kernel.axis(*axis).extent))
+                    .try_fold(1i64, |rows, extent| rows.checked_mul(extent.as_constant()?))
+                    .is_none_or(|rows| rows > FEW_ROWS),
             score_lanes: operands.into_iter().all(|access| moves(access, a.n)),
             store_lanes: a.stores.iter().all(|s| motion(kernel, &s.access, a.e) == Motion::Step(Dim::from(1))),
         })
     }
 
-    fn extent(&self, axis: AxisId) -> &Dim {
+    pub(super) fn extent(&self, axis: AxisId) -> &Dim {
         &self.kernel.axis(axis).extent
     }
 
@@ -89,36 +104,83 @@ impl<'k> AttentionPlan<'k> {
 
     /// Bytes of scratch for each part.
     pub(super) fn scratch(&self) -> Dim {
-        self.regions().into_iter().sum()
+        let tiles = attention_tiles::regions(self).into_iter().filter(|_| self.tiled);
+        self.regions().into_iter().chain(tiles).sum()
+    }
+
+    /// Evaluates the keys and values of a batch position that are not read in place.
+    pub(super) fn evaluate(&self, d: &mut Driver, f: &Frame) {
+        if self.keys.is_none() {
+            pack::evaluate(d, self.a.k, &[self.a.n, self.a.d], f.keys);
+        }
+        if self.values.is_none() {
+            pack::evaluate(d, self.a.v, &[self.a.n, self.a.e], f.values);
+        }
+    }
+
+    /// The keys that a row sees, out of `keys`.
+    pub(super) fn visible(&self, d: &mut Driver, keys: Value) -> (Value, Value) {
+        let zero = d.integer(0);
+        let Some((from, to)) = &self.a.visible else { return (zero, keys) };
+        let (from, to) = (d.index(from), d.index(to));
+        (d.b.ins().smax(from, zero), d.b.ins().smin(to, keys))
+    }
+}
+
+impl Frame {
+    /// The results of a row whose weights sum to `divisor`.
+    pub(super) fn unless_blind(&self, e: &mut Clif, quotient: Parts, divisor: Parts) -> Parts {
+        if !self.blind_is_zero {
+            return quotient;
+        }
+        let zero = e.constant(Scalar::F32(0.0));
+        let blind = e.compare(Compare::Eq, DType::F32, divisor, zero);
+        e.select(DType::F32, blind, zero, quotient)
     }
 }
 
 /// Emits the loops over batches and rows.
 pub(super) fn lower(d: &mut Driver, plan: &AttentionPlan) {
-    let a = plan.a;
     d.find_unstable();
-    let rows: Dim = a.m.iter().map(|axis| plan.extent(*axis).clone()).product();
+    let rows: Dim = plan.a.m.iter().map(|axis| plan.extent(*axis).clone()).product();
     let rows = d.dim(&rows);
+    let (f, end) = frame(d, plan);
+    if !plan.tiled {
+        return lower_rows(d, plan, &f, rows);
+    }
+    let few = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, rows, FEW_ROWS);
+    d.either(
+        few,
+        &[],
+        &mut |d| {
+            lower_rows(d, plan, &f, rows);
+            vec![]
+        },
+        &mut |d| {
+            d.enter_lanes(None, false);
+            attention_tiles::lower(d, plan, &f, end, rows);
+            vec![]
+        },
+    );
+}
+
+fn lower_rows(d: &mut Driver, plan: &AttentionPlan, f: &Frame, rows: Value) {
+    let a = plan.a;
     let mut extents: Vec<Value> = a.batch.iter().map(|axis| d.extent(*axis)).collect();
     extents.push(rows);
     let ranges = d.shares(&extents);
     let (outer, rows) = ranges.split_at(a.batch.len());
-    let f = frame(d, plan);
     d.each_in(&a.batch, outer, &mut |d| {
-        if plan.keys.is_none() {
-            pack::evaluate(d, a.k, &[a.n, a.d], f.keys);
-        }
-        if plan.values.is_none() {
-            pack::evaluate(d, a.v, &[a.n, a.e], f.values);
-        }
+        plan.evaluate(d, f);
         d.each(rows[0].0, rows[0].1, 1, &mut |d, m| {
             d.unflatten(&a.m, m);
-            emit_row(d, plan, &f);
+            emit_row(d, plan, f);
         });
     });
 }
 
-fn frame(d: &mut Driver, plan: &AttentionPlan) -> Frame {
+/// The scratch of this part, and where it ends.
+fn frame(d: &mut Driver, plan: &AttentionPlan) -> (Frame, Value) {
     let bytes = d.dim(&plan.scratch());
     let mine = d.b.ins().imul(bytes, d.part);
     let mut at = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
@@ -130,20 +192,14 @@ fn frame(d: &mut Driver, plan: &AttentionPlan) -> Frame {
     });
     let [keys, values, query, scores, out] = starts;
     let (depth, width) = (d.extent(plan.a.d), d.extent(plan.a.e));
-    Frame { keys, values, query, scores, out, depth, width }
+    (Frame { keys, values, query, scores, out, depth, width, blind_is_zero: plan.a.blind_is_zero }, at)
 }
 
 fn emit_row(d: &mut Driver, plan: &AttentionPlan, f: &Frame) {
     let a = plan.a;
     pack::evaluate(d, a.q, &[a.d], f.query);
-    let (zero, keys) = (d.integer(0), d.extent(a.n));
-    let (from, to) = match &a.visible {
-        None => (zero, keys),
-        Some((from, to)) => {
-            let (from, to) = (d.index(from), d.index(to));
-            (d.b.ins().smax(from, zero), d.b.ins().smin(to, keys))
-        }
-    };
+    let keys = d.extent(a.n);
+    let (from, to) = plan.visible(d, keys);
     let rows = rows_of(d, plan.keys, f.keys, f.depth, &[a.d], a.n);
     d.each(from, to, 1, &mut |d, n| {
         let key = at_row(d, rows, n);
@@ -151,19 +207,20 @@ fn emit_row(d: &mut Driver, plan: &AttentionPlan, f: &Frame) {
         let leaf = d.leaves[leaves::DOT];
         d.b.ins().call(leaf, &[f.depth, f.query, key, result]);
     });
-    let most = score_all(d, plan, f, from, to);
-    let sum = weigh_all(d, f, from, to, most);
+    let place = |d: &mut Driver, n: Value| at_number(d, f.scores, n);
+    let most = most_of(d, plan, &place, (from, to));
+    let sum = weigh(d, &place, &place, (from, to), most);
     let rows = rows_of(d, plan.values, f.values, f.width, &[a.e], a.n);
     let zero = d.integer(0);
     let mut done = zero;
     for lanes in [16, 4, 1] {
         done = sum_values(d, f, rows, lanes, (done, f.width), (from, to), sum);
     }
-    store_all(d, plan, f);
+    store_row(d, plan, f.out, f.width);
 }
 
 /// The first row of keys or values, and the bytes from one to the next.
-fn rows_of(
+pub(super) fn rows_of(
     d: &mut Driver,
     access: Option<&Access>,
     evaluated: Value,
@@ -181,23 +238,26 @@ fn rows_of(
     (start, d.dim(&(step * 4)))
 }
 
-fn at_row(d: &mut Driver, (start, bytes): (Value, Value), n: Value) -> Value {
+pub(super) fn at_row(d: &mut Driver, (start, bytes): (Value, Value), n: Value) -> Value {
     let skipped = d.b.ins().imul(n, bytes);
     d.offset(start, skipped)
 }
 
-fn at_number(d: &mut Driver, start: Value, i: Value) -> Value {
+pub(super) fn at_number(d: &mut Driver, start: Value, i: Value) -> Value {
     let bytes = d.times(i, 4);
     d.offset(start, bytes)
 }
 
+/// Where the number of a key lies; keys that are computed together lie side by side.
+type Numbers<'a> = &'a dyn Fn(&mut Driver, Value) -> Value;
+
 /// Turns products into scores, and gives the greatest.
-fn score_all(d: &mut Driver, plan: &AttentionPlan, f: &Frame, from: Value, to: Value) -> Value {
+pub(super) fn most_of(d: &mut Driver, plan: &AttentionPlan, scores: Numbers, range: (Value, Value)) -> Value {
     let n = plan.a.n;
     let along = plan.score_lanes.then_some(Lanes { axis: n, count: LANES });
     let greatest = |e: &mut Clif, a: Parts, b: Parts| expr::binary(e, Binary::Max, DType::F32, a, b);
-    fold(d, along, (from, to), f32::NEG_INFINITY, &greatest, &mut |d, i| {
-        let at = at_number(d, f.scores, i);
+    fold(d, along, range, f32::NEG_INFINITY, &greatest, &mut |d, i| {
+        let at = scores(d, i);
         d.positions[n.0 as usize] = Some(i);
         d.accumulator = Accumulator::At(at);
         d.forget();
@@ -209,15 +269,15 @@ fn score_all(d: &mut Driver, plan: &AttentionPlan, f: &Frame, from: Value, to: V
 
 /// Turns scores into the exponentials of their distance from the greatest, and gives their sum. Where all are -inf the
 /// distance is taken from 0, so that all weights are 0.
-fn weigh_all(d: &mut Driver, f: &Frame, from: Value, to: Value, most: Value) -> Value {
+pub(super) fn weigh(d: &mut Driver, scores: Numbers, weights: Numbers, range: (Value, Value), most: Value) -> Value {
     let mut e = d.single();
     let (nothing, zero) = (e.constant(Scalar::F32(f32::NEG_INFINITY)), e.constant(Scalar::F32(0.0)));
     let hidden = e.compare(Compare::Eq, DType::F32, Parts::one(most), nothing);
     let shift = e.select(DType::F32, hidden, zero, Parts::one(most)).scalar();
     let along = Some(Lanes { axis: AxisId(0), count: LANES });
     let plus = |e: &mut Clif, a: Parts, b: Parts| e.binary(Binary::Add, DType::F32, a, b);
-    fold(d, along, (from, to), 0.0, &plus, &mut |d, i| {
-        let at = at_number(d, f.scores, i);
+    fold(d, along, range, 0.0, &plus, &mut |d, i| {
+        let at = scores(d, i);
         let count = d.lanes.map_or(1, |lanes| lanes.count);
         let score = match count {
             1 => Parts::one(d.read(F32, at, 0)),
@@ -227,6 +287,7 @@ fn weigh_all(d: &mut Driver, f: &Frame, from: Value, to: Value, most: Value) -> 
         let shift = e.splat(DType::F32, shift);
         let distance = e.binary(Binary::Sub, DType::F32, score, shift);
         let weight = expr::unary(&mut e, Unary::Exp, DType::F32, distance);
+        let at = weights(d, i);
         write(d, weight, at);
         weight
     })
@@ -300,23 +361,23 @@ fn sum_values(
         });
         let sums = d.read_variables(&sums);
         let mut e = d.vector(count);
-        let (divisor, zero) = (e.splat(DType::F32, sum), e.constant(Scalar::F32(0.0)));
+        let divisor = e.splat(DType::F32, sum);
         let quotient = e.binary(Binary::Div, DType::F32, sums, divisor);
-        let empty = e.compare(Compare::Eq, DType::F32, divisor, zero);
-        let result = e.select(DType::F32, empty, zero, quotient);
+        let result = f.unless_blind(&mut e, quotient, divisor);
         let at = at_number(d, f.out, column);
         write(d, result, at);
     })
 }
 
-fn store_all(d: &mut Driver, plan: &AttentionPlan, f: &Frame) {
+/// Stores the results of a row, which lie side by side.
+pub(super) fn store_row(d: &mut Driver, plan: &AttentionPlan, out: Value, width: Value) {
     let e = plan.a.e;
     let zero = d.integer(0);
     let along = |d: &mut Driver, from: Value, lanes: Option<Lanes>| {
         d.enter_lanes(lanes, false);
-        d.each(from, f.width, lanes.map_or(1, |lanes| lanes.count as i64), &mut |d, i| {
+        d.each(from, width, lanes.map_or(1, |lanes| lanes.count as i64), &mut |d, i| {
             d.positions[e.0 as usize] = Some(i);
-            d.accumulator = Accumulator::At(at_number(d, f.out, i));
+            d.accumulator = Accumulator::At(at_number(d, out, i));
             d.forget();
             plan.a.stores.iter().for_each(|store| d.store(store));
         })

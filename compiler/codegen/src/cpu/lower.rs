@@ -48,7 +48,7 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
         let functions = with_leaves(kernel, isa, target, first, &leaves::CONTRACT, &body);
         return Lowered { functions, scratch, path: "contract" };
     }
-    if let Some(plan) = AttentionPlan::new(kernel) {
+    if let Some(plan) = AttentionPlan::new(kernel, isa) {
         let scratch = plan.scratch();
         let body = |d: &mut Driver| attention::lower(d, &plan);
         let functions = with_leaves(kernel, isa, target, first, &leaves::CONTRACT, &body);

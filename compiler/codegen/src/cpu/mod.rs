@@ -7,6 +7,8 @@
 mod address;
 mod arithmetic;
 mod attention;
+mod attention_panels;
+mod attention_tiles;
 mod clif;
 mod contract;
 mod decode;

@@ -96,7 +96,7 @@ impl Kernel {
     }
 
     /// Three passes over n, each computing the scores again: their maximum, the sum of their exponentials, and for each e
-    /// the weighted sum. Hidden scores are -inf; where all are, the weights are 0 / 0, taken as 0.
+    /// the weighted sum. Hidden scores are -inf; where all are, the sum is 0.
     fn attention_loops(&mut self, a: &Attention) -> Loops {
         const DOT: u32 = 0;
         const MAX: u32 = 1;
@@ -131,8 +131,13 @@ impl Kernel {
         body.extend(pass(&mut self.expr, SUM, FoldKind::Sum, weight));
         let mut each = pass(&mut self.expr, OUT, FoldKind::Sum, weighted);
         let quotient = self.expr.binary(Binary::Div, out, sum);
-        let empty = self.expr.compare(Compare::Eq, sum, zero);
-        let result = self.expr.select(empty, zero, quotient);
+        let result = match a.blind_is_zero {
+            true => {
+                let blind = self.expr.compare(Compare::Eq, sum, zero);
+                self.expr.select(blind, zero, quotient)
+            }
+            false => quotient,
+        };
         for store in &a.stores {
             let mut roots = vec![store.value];
             roots.extend(store.access.values());

@@ -111,7 +111,7 @@ pub struct Contract {
 }
 
 /// `s[m, n] = score(Σ_d q[m, d] · k[n, d])`, softmax over the visible n, `out[m, e] = Σ_n p[m, n] · v[n, e]`, per batch.
-/// The online softmax keeps no score matrix. Rows that see nothing give 0.
+/// The online softmax keeps no score matrix.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attention {
     /// Axes of all operands; with grouped queries this is the kv head, and the group is an axis of `m`.
@@ -134,6 +134,8 @@ pub struct Attention {
     pub score: ExprId,
     /// The range of n that a row sees, affine in m; `None` for all.
     pub visible: Option<(super::Index, super::Index)>,
+    /// Whether a row that sees nothing, or only -inf, gives 0; else it gives 0 / 0.
+    pub blind_is_zero: bool,
     /// Over `Accumulator`, the weighted sum.
     pub stores: Vec<Store>,
 }

@@ -44,6 +44,9 @@ impl Kernel {
                 if let Some((from, to)) = &a.visible {
                     writeln!(f, "    visible {from}..{to}")?;
                 }
+                if !a.blind_is_zero {
+                    writeln!(f, "    nothing visible: 0 / 0")?;
+                }
             }
             Body::Loops(loops) => {
                 let cells: Vec<String> = loops.cells.iter().map(|dtype| dtype.to_string()).collect();
