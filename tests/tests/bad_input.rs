@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 /// A run of `mlc` in a folder, that must end soon and say little.
 fn mlc(folder: &Path, arguments: &[&str]) -> (String, Output) {
-    let start = Instant::now();
     let mut command = Command::new(program().expect("mlc is built"));
+    let start = Instant::now();
     let output = command.args(arguments).current_dir(folder).output().expect("mlc runs");
     assert!(start.elapsed() < Duration::from_secs(60), "{arguments:?} took {:?}", start.elapsed());
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -74,4 +74,12 @@ fn sizes_whose_product_leaves_64_bits() {
     };
     refused(power(&|i| format!("(d{i} + 1)")), "MDL0311");
     refused(power(&|_| "d0 * d0".into()), "MDL0311");
+}
+
+#[test]
+fn sizes_that_reach_one_another_in_many_ways() {
+    let dims: String = (1..60).map(|i| format!("  dim d{i} = (d{0} * d{0}) / 3\n", i - 1)).collect();
+    let entry = "  entry main(x: f32[d59]) -> f32[d59] { return relu(x) }\n";
+    let (said, exit) = checked(format!("mdl 1\nmodel M {{\n  dim d0 in 0..=3\n{dims}{entry}}}\n"));
+    assert_eq!(exit, Some(0), "{said}");
 }
