@@ -3,7 +3,8 @@ twin `.mdl`, inputs, float64 outputs of the reference, and `manifest.json`.
 
     python models.py [NAME…]
 
-Weights are seeded; MiniLM takes the real ones where `examples/fetch minilm` has put them.
+Weights are seeded; MiniLM takes the real ones where `examples/fetch minilm` has put them, and SmolLM2 is left out without
+`examples/fetch smollm2`.
 """
 import dataclasses
 import json
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 
+import smollm2
 from graph import FLOAT, INT64, Graph, read_safetensors, reference
 
 HERE = Path(__file__).resolve().parent
@@ -236,17 +238,22 @@ def make(name):
             cache = np.stack([feeds[f"past_{kind}_{i}"] for i in range(12)])
             np.save(folder / f"twin_{kind}s.npy", cache)
     ports = dict(inputs=list(feeds), outputs=list(outputs))
-    return dict(**ports, twin=weights.rstrip("90"), weights=weights, dims=dims, **dataclasses.asdict(work))
+    return dict(**ports, twin=weights.removesuffix("90"), weights=weights, dims=dims, **dataclasses.asdict(work))
 
 
 def main():
     MADE.mkdir(exist_ok=True)
     path = MADE / "manifest.json"
     manifest = json.loads(path.read_text()) if path.exists() else {}
-    for name in sys.argv[1:] or WORKLOADS:
-        manifest[name] = made = make(name)
+    for name in sys.argv[1:] or [*WORKLOADS, "smollm2"]:
+        if name == "smollm2":
+            made = smollm2.make(MADE / "io") if smollm2.GGUF.exists() else {}
+        else:
+            made = {name: make(name)}
+        manifest.update(made)
         path.write_text(json.dumps(manifest, indent=1))
-        print(f"{name:16}{made['flops'] / 1e6:10.1f} MFLOP{made['weight_bytes'] / 1e6:8.1f} MB of weights", flush=True)
+        for name, work in made.items():
+            print(f"{name:16}{work['flops'] / 1e6:10.1f} MFLOP{work['weight_bytes'] / 1e6:8.1f} MB of weights", flush=True)
 
 
 if __name__ == "__main__":

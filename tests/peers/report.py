@@ -12,7 +12,7 @@ PAGE = """# Benchmarks
 mlc and what else runs such models on a CPU: same weights, same inputs, same number of threads, f32 throughout. All runtimes
 are loaded at once and take turns; a ratio is taken within a round, so what slows the whole machine drops out.
 
-```console
+```text
 $ examples/fetch minilm
 $ cd tests/peers && python3 -m venv venv && venv/bin/pip install -r requirements.txt
 $ venv/bin/python models.py && venv/bin/python convert.py

@@ -84,6 +84,22 @@ def iree(name, feeds, outputs, threads):
     return run, lambda: [y.to_host() for y in (last[0] if isinstance(last[0], (tuple, list)) else last)]
 
 
+def llama(name, feeds, outputs, threads):
+    from llama_cpp import Llama
+
+    import smollm2
+
+    net = Llama(str(smollm2.GGUF), n_ctx=512, n_batch=512, n_threads=threads, n_threads_batch=threads, verbose=False)
+    past, tokens = np.load(MADE / "io" / name / "before_tokens.npy")[0].tolist(), feeds["tokens"][0].tolist()
+    net.eval(past) if past else None
+
+    def run():
+        net.n_tokens = len(past)
+        net.eval(tokens)
+
+    return run, lambda: [np.ctypeslib.as_array(net._ctx.get_logits(), shape=(net.n_vocab(),))]
+
+
 # The function that loads it, and the package whose version is shown.
 RUNTIMES = {
     "onnxruntime": (onnxruntime, "onnxruntime"),
@@ -91,17 +107,14 @@ RUNTIMES = {
     "torch": (torch, "torch"),
     "litert": (litert, "ai-edge-litert"),
     "iree": (iree, "iree-base-runtime"),
+    "llama.cpp": (llama, "llama-cpp-python"),
 }
 
 
-def errors(found, wanted):
-    """The largest |y - r|, and the largest |y - r| / (|r| + max|r| / 1000)."""
-    absolute = relative = 0.0
-    for y, r in zip(found, wanted, strict=True):
-        apart = np.abs(np.asarray(y, np.float64).reshape(r.shape) - r)
-        absolute = max(absolute, float(apart.max()))
-        relative = max(relative, float((apart / (np.abs(r) + 1e-3 * np.abs(r).max())).max()))
-    return absolute, relative
+def error(found, wanted):
+    """The largest |y - r| of each output as a share of its largest |r|; of these the largest."""
+    share = lambda y, r: float(np.abs(np.asarray(y, np.float64).reshape(r.shape) - r).max() / np.abs(r).max())
+    return max(share(y, r) for y, r in zip(found, wanted, strict=True))
 
 
 def main():
@@ -118,8 +131,8 @@ def main():
     loaded = time.perf_counter()
     run()
     first = time.perf_counter() - loaded
-    absolute, relative = errors(fetch(), [np.load(folder / f"out_{key}.npy") for key in ports["outputs"]])
-    say(dict(load=loaded - begun, first=first, absolute=absolute, relative=relative,
+    apart = error(fetch(), [np.load(folder / f"out_{key}.npy") for key in ports["outputs"]])
+    say(dict(load=loaded - begun, first=first, error=apart,
              version=importlib.metadata.version(package)))
     for line in sys.stdin:
         asked, seconds = json.loads(line), []
