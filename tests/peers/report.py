@@ -20,7 +20,7 @@ $ cargo build --release -p mlc -p mlc-tests
 $ venv/bin/python run.py --page
 ```
 
-{machine}
+{machine} {note}
 
 How to read the tables: the time of a call is a median over {rounds} rounds. `1.20 [1.15, 1.26]` under a peer says that it
 takes 1.20 times as long as mlc, with the 95 % interval of a bootstrap over rounds; below 1 the peer is faster. *Best peer* is
@@ -128,11 +128,11 @@ def machine():
             f"{info.count('processor	')} cores, {platform.system()} {platform.release().split('-')[0]}.")
 
 
-def page(rows):
-    """docs/src/benchmarks.md."""
+def page(rows, note):
+    """docs/src/benchmarks.md; `note` says what a reader must know of this run."""
     refused = {f"- {peer} on `{row['workload']}`: {why}" for row in rows for peer, why in row["refused"].items()}
     refusals = "Not measured:\n\n" + "\n".join(sorted(refused)) + "\n\n" if refused else ""
     versions = {runtime: started.get("version") for row in rows for runtime, started in row["started"].items()}
     named = ", ".join(f"{runtime} {version}" for runtime, version in versions.items() if version)
     rounds = min(len(row["floor"]) for row in rows)
-    return PAGE.format(machine=machine(), rounds=rounds, tables=tables(rows), refusals=refusals, versions=named)
+    return PAGE.format(machine=machine(), note=note, rounds=rounds, tables=tables(rows), refusals=refusals, versions=named)

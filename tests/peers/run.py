@@ -37,15 +37,23 @@ class Refused(Exception):
     """A runtime that cannot run a workload, in its own words."""
 
 
+def undisturbed(cpus):
+    """On these processors alone, and ahead of all ordinary work where the system allows it: threads that are woken then go to
+    different processors, as they would on a machine with nothing else to do."""
+    os.sched_setaffinity(0, cpus)
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_RR, os.sched_param(1))
+
+
 class Resident:
     """A runtime in a process of its own."""
 
     def __init__(self, command, threads, first=None):
         cpus = list(range(threads))
         environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "RTEN_NUM_THREADS": str(threads), "OMP_PROC_BIND": "true"}
-        pinned = lambda: os.sched_setaffinity(0, cpus)
         self.process = subprocess.Popen(list(map(str, command)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, text=True, env=environment, preexec_fn=pinned, cwd=HERE)
+                                        stderr=subprocess.PIPE, text=True, env=environment, cwd=HERE,
+                                        preexec_fn=lambda: undisturbed(cpus))
         if first is not None:
             self.say(first)
 
@@ -170,15 +178,6 @@ def measure(name, ports, threads, options):
     return row
 
 
-def prefer_this_process():
-    """A scheduling group of its own at the highest weight, where Linux allows it: other work then disturbs little."""
-    try:
-        os.setsid()
-        Path("/proc/self/autogroup").write_text("-20")
-    except OSError:
-        pass
-
-
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workloads", nargs="*", metavar="WORKLOAD")
@@ -190,12 +189,13 @@ def main():
     parser.add_argument("--mlc", type=Path, default=ROOT / "target/release", help="the folder of mlc and resident")
     parser.add_argument("--save", type=Path, default=MADE / "rows.json")
     parser.add_argument("--page", action="store_true", help="write docs/src/benchmarks.md")
+    parser.add_argument("--note", default="", metavar="TEXT", help="what the page says of this run")
     options = parser.parse_args()
     if options.rounds < 7:
         parser.error("an interval needs 7 rounds or more")
     compile_limits = ["cc", "-O3", "-march=native", "-fopenmp", HERE / "limits.c", "-o", MADE / "limits"]
     subprocess.run(list(map(str, compile_limits)), check=True)
-    prefer_this_process()
+    undisturbed(range(os.cpu_count()))
     manifest = json.loads((MADE / "manifest.json").read_text())
     workloads = options.workloads or [name for name in manifest if "90" not in name]
     rows = []
@@ -207,7 +207,7 @@ def main():
     print(report.tables(rows))
     print(report.profiles(rows, options.profile))
     if options.page:
-        (ROOT / "docs/src/benchmarks.md").write_text(report.page(rows))
+        (ROOT / "docs/src/benchmarks.md").write_text(report.page(rows, options.note))
 
 
 if __name__ == "__main__":

@@ -42,14 +42,16 @@ impl Call {
         })
     }
 
-    fn given(&self) -> (Option<&str>, Vec<(&str, &Tensor)>, Vec<(&str, i64)>) {
-        let inputs = self.inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
-        (self.entry.as_deref(), inputs, self.sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect())
+    fn inputs(&self) -> Vec<(&str, &Tensor)> {
+        self.inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect()
+    }
+
+    fn sizes(&self) -> Vec<(&str, i64)> {
+        self.sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect()
     }
 
     fn run(&self, session: &mut Session) -> Result<Vec<(String, Tensor)>> {
-        let (entry, inputs, sizes) = self.given();
-        Ok(session.run(entry, &inputs, &sizes)?)
+        Ok(session.run(self.entry.as_deref(), &self.inputs(), &self.sizes())?)
     }
 }
 
@@ -75,7 +77,7 @@ impl Job {
     }
 
     fn time(&mut self, calls: u64, batches: u64) -> Result<Value> {
-        let (entry, inputs, sizes) = self.call.given();
+        let (entry, inputs, sizes) = (self.call.entry.as_deref(), self.call.inputs(), self.call.sizes());
         let mut seconds = Vec::new();
         for _ in 0..batches {
             let begun = Instant::now();
