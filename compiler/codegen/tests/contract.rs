@@ -77,7 +77,7 @@ fn every_side_and_size() {
         for prologue in [false, true] {
             run(&gemm(Lie::Columns, F32, prologue, slot(2)), size, n * k, "contract", CLOSE);
             run(&gemm(Lie::Rows, F32, prologue, slot(2)), size, n * k, "contract", CLOSE);
-            run(&gemm(Lie::Panels, F32, prologue, slot(2)), size, (n + 7) / 8 * 8 * k, "contract", CLOSE);
+            run(&gemm(Lie::Panels, F32, prologue, slot(2)), size, (n + 15) / 16 * 16 * k, "contract", CLOSE);
         }
     }
 }
@@ -210,7 +210,7 @@ fn batches_and_layouts() {
 fn what_leaves_touch_is_checked() {
     let kernel = gemm(Lie::Panels, F32, false, slot(2));
     let block = support::sizes(&[2, 20, 4]);
-    for (elements, fits) in [(3 * 8 * 4, true), (2 * 8 * 4 + 20, false)] {
+    for (elements, fits) in [(2 * 16 * 4, true), (16 * 4 + 20, false)] {
         let buffers = [vec![0; 8 * 4], vec![0; elements * 4], vec![0; 20 * 4], vec![0; 40 * 4]];
         assert_eq!(support::accepts(&kernel, &block, &buffers), fits);
     }
@@ -218,5 +218,35 @@ fn what_leaves_touch_is_checked() {
     for (elements, fits) in [(40, true), (39, false)] {
         let buffers = [vec![], vec![], vec![0; 20 * 4], vec![0; elements * 4]];
         assert_eq!(support::accepts(&kernel, &block, &buffers), fits);
+    }
+}
+
+/// One row against columns that lie side by side: in strips where there are wide vectors, else in lanes.
+#[test]
+fn one_row() {
+    for (n, k) in [(1, 3), (20, 64), (64, 5), (131, 17), (200, 0)] {
+        let mut b = Build::new("vector times matrix");
+        let (m, columns, depth) = (b.axis("m", 1), b.axis("n", slot(1)), b.axis("k", slot(2)));
+        let (x, w, bias, y) = (b.input(DType::F32), b.input(DType::F32), b.input(DType::F32), b.output(DType::F32));
+        let (left, right) = (b.read_dense(x, &[m, depth]), b.read_dense(w, &[depth, columns]));
+        let sum = b.0.expr.push(Node::Accumulator);
+        let bias = b.read_dense(bias, &[columns]);
+        let sum = b.binary(Binary::Add, sum, bias);
+        let value = b.unary(Unary::Tanh, sum);
+        let stores = vec![b.store_dense(y, &[m, columns], value)];
+        let kernel = b.finish(Body::Contract(Contract {
+            batch: vec![],
+            m: vec![m],
+            n: vec![columns],
+            k: vec![depth],
+            a: left,
+            b: right,
+            accumulator: DType::F32,
+            stores,
+        }));
+        let mut random = Random(0x5712 + n as u64);
+        let buffers = [k, n * k, n, n].map(|elements| random_bytes(F32, elements, &mut random));
+        let wide = support::machine::runnable().len() > 1;
+        hold(&kernel, &[1, n, k], &buffers, if wide { "contract" } else { "lanes" }, CLOSE);
     }
 }

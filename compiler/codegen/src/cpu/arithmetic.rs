@@ -1,8 +1,8 @@
 //! The contract between expressions and machines: the few operations that all else is written over.
 //!
 //! `Arithmetic` is enough for expressions and elementary functions; scalar and 128-bit Cranelift IR implement it.
-//! `LeafEmitter` adds what the body of a contraction needs: places in memory, variables that live across iterations, and
-//! a loop. The portable emitter implements it; wider vectors (AVX2, AVX-512) will.
+//! `LeafEmitter` is what the body of a contraction needs: places in memory, variables that live across iterations, and
+//! a loop. The portable emitter implements it, and that of wide vectors (AVX2, AVX-512).
 //! Values are of compute types; the caller says which, an emitter keeps no types.
 
 use crate::base::{DType, Scalar};
@@ -64,14 +64,23 @@ pub(super) trait Arithmetic {
     fn lanewise(&mut self, op: Lanewise, dtype: DType, operands: &[Self::Value]) -> Self::Value;
 }
 
-/// A pointer that a leaf's loop moves: its start is parameter `parameter` of the leaf, `bytes` its step.
+/// Where a cursor starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Start {
+    /// At a parameter of the leaf.
+    Parameter(usize),
+    /// At pointer `place` of the list that parameter `list` points to.
+    Listed { list: usize, place: usize },
+}
+
+/// A pointer that a leaf's loop moves, `bytes` a step.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
-    pub(super) parameter: usize,
+    pub(super) start: Start,
     pub(super) bytes: i64,
 }
 
-/// What the body of a contraction needs beside arithmetic. Values are vectors of f32.
+/// What the body of a contraction is written over beside arithmetic. Values are vectors of f32.
 pub(super) trait LeafEmitter: Arithmetic {
     /// A vector that lives across iterations.
     type Variable: Copy;
@@ -90,6 +99,9 @@ pub(super) trait LeafEmitter: Arithmetic {
 
     /// The number `bytes` past a cursor in every lane.
     fn broadcast(&mut self, cursor: usize, bytes: i32) -> Self::Value;
+
+    /// Says that what lies `bytes` past a cursor will be read soon; it may lie outside every buffer.
+    fn prefetch(&mut self, cursor: usize, bytes: i32);
 
     /// Writes a variable to `bytes` past a parameter's pointer.
     fn store(&mut self, parameter: usize, bytes: i32, variable: Self::Variable);

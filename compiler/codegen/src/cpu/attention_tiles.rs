@@ -238,9 +238,7 @@ impl Tiles<'_, '_> {
                 d.when(seen, &mut |d| {
                     let result = self.row(d, results, self.score_bytes, tile);
                     let queries = self.rows_of_tile(d, self.queries, self.query_bytes, tile);
-                    let words: Vec<Value> = [self.f.depth, right, result].into_iter().chain(queries).collect();
-                    let leaf = d.leaves[leaves::TILE];
-                    d.b.ins().call(leaf, &words);
+                    call_tile(d, [self.f.depth, right, result], &queries);
                 });
             });
         });
@@ -286,9 +284,7 @@ impl Tiles<'_, '_> {
                 let at = self.span(d, tile);
                 let least = d.read(I64, at, 0);
                 let weights = self.rows_of_tile(d, self.weights, self.weight_bytes, tile);
-                let words: Vec<Value> = [least, right, self.tile].into_iter().chain(weights).collect();
-                let leaf = d.leaves[leaves::TILE];
-                d.b.ins().call(leaf, &words);
+                call_tile(d, [least, right, self.tile], &weights);
                 let from = d.times(tile, TILE_ROWS);
                 let to = d.b.ins().iadd_imm_s(from, TILE_ROWS);
                 let to = d.b.ins().smin(to, count);
@@ -338,4 +334,12 @@ impl Tiles<'_, '_> {
             d.write(result.all()[0], out, i * 16);
         }
     }
+}
+
+/// `TILE (depth, right panel, result, list of left rows)`.
+fn call_tile(d: &mut Driver, [depth, right, result]: [Value; 3], rows: &[Value]) {
+    let list = d.stack(TILE_ROWS as usize * 8);
+    (0..).zip(rows).for_each(|(i, row)| d.write(*row, list, i * 8));
+    let leaf = d.leaves[leaves::tile_of_rows(d.isa)];
+    d.b.ins().call(leaf, &[depth, right, result, list]);
 }

@@ -4,7 +4,7 @@
 //! 32-bit ones). Bools are 0 or 1 as scalars and masks of 32-bit lanes as vectors. What a lane computes does not depend on
 //! how many there are, so scalar tails and vectors agree bit by bit.
 
-use super::arithmetic::{Arithmetic, Cursor, Lanewise, LeafEmitter, Shift};
+use super::arithmetic::{Arithmetic, Cursor, Lanewise, LeafEmitter, Shift, Start};
 use super::{lanes, lanewise};
 use crate::base::{DType, Scalar};
 use crate::kernel::{Binary, Compare, Unary};
@@ -109,6 +109,15 @@ impl<'a, 'f> Clif<'a, 'f> {
     /// The emitter of a leaf with these parameters.
     pub(super) fn leaf(b: &'a mut FunctionBuilder<'f>, fused: bool, parameters: &[Value]) -> Self {
         Clif { b, lanes: 4, fused, leaf: Leaf { parameters: parameters.to_vec(), cursors: vec![] } }
+    }
+
+    fn start(&mut self, start: Start) -> Value {
+        match start {
+            Start::Parameter(parameter) => self.leaf.parameters[parameter],
+            Start::Listed { list, place } => {
+                self.b.ins().load(I64, proved(), self.leaf.parameters[list], place as i32 * 8)
+            }
+        }
     }
 
     /// The number at a cursor.
@@ -376,6 +385,8 @@ impl LeafEmitter for Clif<'_, '_> {
         Parts::one(self.b.ins().splat(F32X4, number))
     }
 
+    fn prefetch(&mut self, _: usize, _: i32) {}
+
     fn store(&mut self, parameter: usize, bytes: i32, variable: Variable) {
         let value = self.b.use_var(variable);
         self.b.ins().store(proved(), value, self.leaf.parameters[parameter], bytes);
@@ -383,7 +394,7 @@ impl LeafEmitter for Clif<'_, '_> {
 
     fn each_step(&mut self, count: usize, cursors: &[Cursor], unroll: i64, body: &mut dyn FnMut(&mut Self, i64)) {
         let mut left = self.leaf.parameters[count];
-        self.leaf.cursors = cursors.iter().map(|c| self.leaf.parameters[c.parameter]).collect();
+        self.leaf.cursors = cursors.iter().map(|cursor| self.start(cursor.start)).collect();
         for together in [unroll, 1] {
             let (top, inside, end) = (self.b.create_block(), self.b.create_block(), self.b.create_block());
             let start: Vec<BlockArg> =

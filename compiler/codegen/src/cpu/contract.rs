@@ -6,13 +6,14 @@
 //! A tile sums in the order of k and a dot product in sixteen sums, whatever the number of parts.
 
 use super::address::{Motion, motion};
+use super::chain;
 use super::driver::{Accumulator, Driver};
 use super::leaves;
 use super::nest::Lanes;
 use super::pack::{self, Right};
-use super::select::{self, DOT_ROWS, Isa, TILE_ROWS, is_unit, lanes_along, panel_width};
+use super::select::{self, DOT_ROWS, Isa, is_unit, lanes_along, panel_width};
 use crate::base::{DType, Dim, Storage};
-use crate::kernel::{Access, AxisId, Body, Contract, ExprId, Kernel, Node};
+use crate::kernel::{Access, AxisId, Body, Contract, ExprId, Kernel, Node, Store};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
@@ -27,7 +28,15 @@ pub(super) struct ContractPlan<'k> {
     /// The innermost axis of n, where the epilogue and packing may take a panel's columns together.
     columns: Option<AxisId>,
     pub(super) width: i64,
+    /// Heights of tiles, the tallest first.
+    heights: &'static [i64],
 }
+
+/// Columns that the epilogue and packing take together.
+pub(super) const LANES: usize = 8;
+
+/// Bytes between evaluated rows of the left side.
+pub(super) const ROW_GAP: i64 = 64;
 
 /// What a lowering in progress keeps at hand.
 pub(super) struct Frame {
@@ -36,8 +45,10 @@ pub(super) struct Frame {
     left: Value,
     pub(super) panel: Value,
     pub(super) rows: Value,
-    /// Pointers to the right side's rows of a panel, and a finished tile; on the stack.
+    /// Pointers to the right side's rows of a panel and to the left side's rows of a tile, and a finished tile; on the
+    /// stack.
     pub(super) pointers: Value,
+    left_rows: Value,
     tile: Value,
     /// The first row that was evaluated into scratch.
     first_row: Value,
@@ -56,17 +67,26 @@ impl<'k> ContractPlan<'k> {
         if is_unit(kernel, &c.n) && !is_unit(kernel, &c.m) {
             (c.m, c.n, c.a, c.b) = (c.n, c.m, c.b, c.a);
         }
-        let width = panel_width(isa);
-        let right = right_side(kernel, &c, width);
+        let mut width = panel_width(isa);
+        let mut right = right_side(kernel, &c, width);
         if is_unit(kernel, &c.m) && matches!(right, Right::Columns) {
-            return None;
+            if isa.wide().is_none() || c.n.len() != 1 || column_rows(kernel, &c).is_none() {
+                return None;
+            }
+            (right, width) = (Right::Strips, leaves::STRIP[0].0);
         }
         let left_in_place = row_access(kernel, c.a, &c.k)
-            .is_some_and(|access| kernel.buffer(access.buffer).storage == Storage::Plain(DType::F32));
+            .is_some_and(|access| kernel.buffer(access.buffer).storage == Storage::Plain(DType::F32))
+            && !(isa.wide().is_some() && rows_collide(kernel, &c));
         let columns = c.n.last().copied().filter(|axis| {
             c.stores.iter().all(|store| motion(kernel, &store.access, *axis) == Motion::Step(Dim::from(1)))
         });
-        Some(ContractPlan { kernel, c, right, left_in_place, columns, width })
+        let heights = isa.tile_heights();
+        Some(ContractPlan { kernel, c, right, left_in_place, columns, width, heights })
+    }
+
+    fn tallest(&self) -> i64 {
+        self.heights[0]
     }
 
     fn extent(&self, axes: &[AxisId]) -> Dim {
@@ -82,8 +102,12 @@ impl<'k> ContractPlan<'k> {
     /// Bytes of the left rows, the panel and the fetched rows.
     fn regions(&self) -> [Dim; 3] {
         let depth = self.extent(&self.c.k) * 4;
-        let left = if self.left_in_place { Dim::from(0) } else { self.extent(&self.c.m) * &depth };
-        let panel = if matches!(self.right, Right::Panels(_)) { Dim::from(0) } else { depth.clone() * self.width };
+        let left = if self.left_in_place { Dim::from(0) } else { self.extent(&self.c.m) * (depth.clone() + ROW_GAP) };
+        let panel = if matches!(self.right, Right::Panels(_) | Right::Strips) {
+            Dim::from(0)
+        } else {
+            depth.clone() * self.width
+        };
         let rows = match self.right {
             Right::Rows(storage) if storage != Storage::Plain(DType::F32) => depth * self.width,
             _ => Dim::from(0),
@@ -93,8 +117,42 @@ impl<'k> ContractPlan<'k> {
 
     /// Lanes of a panel's columns for an expression.
     pub(super) fn column_lanes(&self, root: ExprId) -> Option<Lanes> {
-        lanes_along(self.kernel, &[root], *self.c.n.last()?, self.width as usize)
+        lanes_along(self.kernel, &[root], *self.c.n.last()?, LANES)
     }
+
+    /// The right side and the bytes between its rows, where `column_rows` finds them.
+    pub(super) fn column_rows(&self) -> Option<(&'k Access, Dim)> {
+        column_rows(self.kernel, &self.c)
+    }
+}
+
+/// A right side that is a plain read of f32 with its columns side by side, and the bytes between its rows.
+fn column_rows<'k>(kernel: &'k Kernel, c: &Contract) -> Option<(&'k Access, Dim)> {
+    let Node::Operand(operand) = &kernel.expr.nodes[c.b.0 as usize] else { return None };
+    let access = kernel.operand(*operand);
+    let plain = kernel.buffer(access.buffer).storage == Storage::Plain(DType::F32);
+    let columns = motion(kernel, access, *c.n.last()?) == Motion::Step(Dim::from(1));
+    if !plain || !columns || access.coords.iter().any(|coord| coord.guard.is_some()) {
+        return None;
+    }
+    let (inner, outer) = c.k.split_last()?;
+    let Motion::Step(step) = motion(kernel, access, *inner) else { return None };
+    let mut dense = step.clone() * &kernel.axis(*inner).extent;
+    for axis in outer.iter().rev() {
+        if motion(kernel, access, *axis) != Motion::Step(dense.clone()) {
+            return None;
+        }
+        dense = dense * &kernel.axis(*axis).extent;
+    }
+    Some((access, step * 4))
+}
+
+/// Whether many rows of the left side would lie whole pages apart, so that those of a tile share the few places that a
+/// first-level cache has for them. Evaluated rows lie `ROW_GAP` further apart.
+fn rows_collide(kernel: &Kernel, c: &Contract) -> bool {
+    let extent = |axes: &[AxisId]| axes.iter().map(|axis| kernel.axis(*axis).extent.clone()).product::<Dim>();
+    let many = extent(&c.m).as_constant().is_none_or(|rows| rows > 8);
+    many && extent(&c.k).as_constant().is_some_and(|depth| depth > 0 && depth % 1024 == 0)
 }
 
 /// The access of a side that is a plain read whose rows lie along k, element after element, without guards.
@@ -159,8 +217,8 @@ pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
     d.find_unstable();
     let height = d.dim(&plan.extent(&c.m));
     let width = d.dim(&plan.extent(&c.n));
-    let rounded = d.b.ins().iadd_imm_s(height, TILE_ROWS - 1);
-    let tiles = d.floor_divide(rounded, TILE_ROWS);
+    let rounded = d.b.ins().iadd_imm_s(height, plan.tallest() - 1);
+    let tiles = d.floor_divide(rounded, plan.tallest());
     let rounded = d.b.ins().iadd_imm_s(width, plan.width - 1);
     let panels = d.floor_divide(rounded, plan.width);
     let mut extents: Vec<Value> = c.batch.iter().map(|axis| d.extent(*axis)).collect();
@@ -169,7 +227,7 @@ pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
     let (outer, inner) = ranges.split_at(c.batch.len());
     let [rows, panels] = [inner[0], inner[1]];
     let mut f = frame(d, plan, height, width);
-    let [from, to] = [rows.0, rows.1].map(|tile| d.times(tile, TILE_ROWS));
+    let [from, to] = [rows.0, rows.1].map(|tile| d.times(tile, plan.tallest()));
     let to = d.b.ins().smin(to, height);
     f.first_row = from;
     d.each_in(&c.batch, outer, &mut |d| {
@@ -188,24 +246,16 @@ fn frame(d: &mut Driver, plan: &ContractPlan, height: Value, width: Value) -> Fr
     let [left_bytes, panel_bytes, _] = plan.regions().map(|dim| d.dim(&dim));
     let panel = d.offset(left, left_bytes);
     let rows = d.offset(panel, panel_bytes);
-    let (pointers, tile) = (d.stack(plan.width as usize * 8), d.stack((TILE_ROWS * plan.width) as usize * 4));
-    Frame { depth, left, panel, rows, pointers, tile, first_row: depth, height, width }
+    let (pointers, left_rows) = (d.stack(plan.width as usize * 8), d.stack(plan.tallest() as usize * 8));
+    let tile = d.stack((plan.tallest() * plan.width) as usize * 4);
+    Frame { depth, left, panel, rows, pointers, left_rows, tile, first_row: depth, height, width }
 }
 
 fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (from, to): (Value, Value)) {
     let n = d.times(panel, plan.width);
     let tiles = |d: &mut Driver, right: Value| {
-        d.each_tile(from, to, &mut |d, m| {
-            let mut words = vec![f.depth, right, f.tile];
-            for r in 0..TILE_ROWS {
-                // Rows past the last repeat it; nothing is stored of them.
-                let row = d.b.ins().iadd_imm_s(m, r);
-                let last = d.b.ins().iadd_imm_s(to, -1);
-                let row = d.b.ins().smin(row, last);
-                words.push(left_row(d, plan, f, row));
-            }
-            let leaf = d.leaves[leaves::TILE];
-            d.b.ins().call(leaf, &words);
+        each_tile(d, plan, from, to, &mut |d, m| {
+            call_tile(d, plan, f, (m, to), right);
             epilogue(d, plan, f, m, to, n);
         });
     };
@@ -220,15 +270,22 @@ fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (fro
             pack::evaluate_columns(d, plan, f, n);
             tiles(d, f.panel);
         }
+        Right::Strips => strips(d, plan, f, n, (from, to)),
         Right::Rows(storage) => {
-            pack::fetch_rows(d, plan, f, storage, n);
             let few = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, f.height, DOT_ROWS);
             let (dots, whole, end) = (d.b.create_block(), d.b.create_block(), d.b.create_block());
             d.b.ins().brif(few, dots, &[], whole, &[]);
             d.b.switch_to_block(dots);
-            dot_rows(d, plan, f, n, (from, to));
+            let narrow = match storage {
+                Storage::Plain(DType::F16) if d.isa.wide().is_some() => Some(leaves::DOT_F16),
+                Storage::Plain(DType::BF16) if d.isa.wide().is_some() => Some(leaves::DOT_BF16),
+                _ => None,
+            };
+            pack::fetch_rows(d, plan, f, storage, n, narrow.is_some());
+            dot_rows(d, plan, f, n, (from, to), narrow.unwrap_or(leaves::DOT));
             d.b.ins().jump(end, &[]);
             d.b.switch_to_block(whole);
+            pack::fetch_rows(d, plan, f, storage, n, false);
             pack::transpose_rows(d, plan, f);
             tiles(d, f.panel);
             d.b.ins().jump(end, &[]);
@@ -238,14 +295,14 @@ fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (fro
 }
 
 /// Every row of the left side against every column of the panel.
-fn dot_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to): (Value, Value)) {
+fn dot_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to): (Value, Value), leaf: usize) {
     let zero = d.integer(0);
     let left = d.b.ins().isub(f.width, n);
     let limit = d.integer(plan.width);
     let columns = d.b.ins().smin(left, limit);
-    d.each_tile(from, to, &mut |d, m| {
+    each_tile(d, plan, from, to, &mut |d, m| {
         let rest = d.b.ins().isub(to, m);
-        let tallest = d.integer(TILE_ROWS);
+        let tallest = d.integer(plan.tallest());
         let rows = d.b.ins().smin(rest, tallest);
         d.each(zero, rows, 1, &mut |d, r| {
             let row = d.b.ins().iadd(m, r);
@@ -258,11 +315,40 @@ fn dot_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to)
                 let column = d.read(cranelift_codegen::ir::types::I64, at, 0);
                 let at = d.times(x, 4);
                 let result = d.offset(results, at);
-                let leaf = d.leaves[leaves::DOT];
+                let leaf = d.leaves[leaf];
                 d.b.ins().call(leaf, &[f.depth, row, column, result]);
             });
         });
         epilogue(d, plan, f, m, to, n);
+    });
+}
+
+/// One row of the left side against the columns from `n` on, which are read where they lie.
+fn strips(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to): (Value, Value)) {
+    let (access, stride) = plan.column_rows().expect("the plan found it");
+    let zero = d.integer(0);
+    let left = d.b.ins().isub(f.width, n);
+    let limit = d.integer(plan.width);
+    let columns = d.b.ins().smin(left, limit);
+    d.each(from, to, 1, &mut |d, m| {
+        let row = left_row(d, plan, f, m);
+        d.unflatten(&plan.c.n, n);
+        pack::bind_first(d, &plan.c.k);
+        d.forget();
+        let (element, _) = d.element(access, None);
+        let start = d.address(access, element);
+        let stride = d.dim(&stride);
+        let mut done = zero;
+        for (count, leaf) in leaves::STRIP {
+            done = d.each(done, columns, count, &mut |d, x| {
+                let bytes = d.times(x, 4);
+                let [from, to] = [start, f.tile].map(|at| d.offset(at, bytes));
+                let leaf = d.leaves[leaf];
+                d.b.ins().call(leaf, &[f.depth, from, to, row, stride]);
+            });
+        }
+        let after = d.b.ins().iadd_imm_s(m, 1);
+        epilogue(d, plan, f, m, after, n);
     });
 }
 
@@ -271,6 +357,7 @@ fn left_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, row: Value) -> Value
     if !plan.left_in_place {
         let number = d.b.ins().isub(row, f.first_row);
         let bytes = d.times(f.depth, 4);
+        let bytes = d.b.ins().iadd_imm_s(bytes, ROW_GAP);
         let skipped = d.b.ins().imul(number, bytes);
         return d.offset(f.left, skipped);
     }
@@ -286,7 +373,7 @@ fn left_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, row: Value) -> Value
 fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value, to: Value, n: Value) {
     let zero = d.integer(0);
     let rest = d.b.ins().isub(to, m);
-    let tallest = d.integer(TILE_ROWS);
+    let tallest = d.integer(plan.tallest());
     let rows = d.b.ins().smin(rest, tallest);
     let left = d.b.ins().isub(f.width, n);
     let limit = d.integer(plan.width);
@@ -320,11 +407,26 @@ fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value, to: Value,
     single(d);
     d.b.ins().jump(end, &[]);
     d.b.switch_to_block(fast);
-    d.enter_lanes(Some(Lanes { axis, count: plan.width as usize }), false);
+    d.enter_lanes(Some(Lanes { axis, count: LANES }), false);
     d.each(zero, rows, 1, &mut |d, r| {
         row(d, r, &mut |d, at| {
             d.unflatten(&plan.c.n, n);
-            store_all(d, plan, at);
+            let from = d.positions[axis.0 as usize].expect("just bound");
+            let to = d.b.ins().iadd_imm_s(from, plan.width);
+            d.accumulator = Accumulator::At(at);
+            d.forget();
+            let stores: Vec<&Store> = plan.c.stores.iter().collect();
+            if chain::store_along(d, &stores, from, to).is_some() {
+                return;
+            }
+            let (zero, width) = (d.integer(0), d.integer(plan.width));
+            d.each(zero, width, LANES as i64, &mut |d, x| {
+                let flat = d.b.ins().iadd(n, x);
+                d.unflatten(&plan.c.n, flat);
+                let bytes = d.times(x, 4);
+                let at = d.offset(at, bytes);
+                store_all(d, plan, at);
+            });
         });
     });
     d.enter_lanes(None, false);
@@ -338,10 +440,42 @@ fn store_all(d: &mut Driver, plan: &ContractPlan, accumulator: Value) {
     plan.c.stores.iter().for_each(|store| d.store(store));
 }
 
-impl Driver<'_, '_> {
-    /// `for m in from..to` by tiles, the last perhaps not whole.
-    fn each_tile(&mut self, from: Value, to: Value, body: &mut dyn FnMut(&mut Self, Value)) {
-        let end = self.b.ins().iadd_imm_s(to, TILE_ROWS - 1);
-        self.each(from, end, TILE_ROWS, body);
+/// `for m in from..to` by tiles, the last perhaps not whole.
+fn each_tile(d: &mut Driver, plan: &ContractPlan, from: Value, to: Value, body: &mut dyn FnMut(&mut Driver, Value)) {
+    let end = d.b.ins().iadd_imm_s(to, plan.tallest() - 1);
+    d.each(from, end, plan.tallest(), body);
+}
+
+/// Sums a tile of rows `m..to` with the lowest leaf that is tall enough. Rows past the last repeat it; nothing is stored
+/// of them.
+fn call_tile(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, to): (Value, Value), right: Value) {
+    let (zero, tallest) = (d.integer(0), d.integer(plan.tallest()));
+    let last = d.b.ins().iadd_imm_s(to, -1);
+    d.each(zero, tallest, 1, &mut |d, r| {
+        let row = d.b.ins().iadd(m, r);
+        let row = d.b.ins().smin(row, last);
+        let row = left_row(d, plan, f, row);
+        let bytes = d.times(r, 8);
+        let at = d.offset(f.left_rows, bytes);
+        d.write(row, at, 0);
+    });
+    let rows = d.b.ins().isub(to, m);
+    let end = d.b.create_block();
+    for (i, height) in plan.heights.iter().enumerate().rev() {
+        if i > 0 {
+            let (fits, taller) = (d.b.create_block(), d.b.create_block());
+            let enough = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, rows, *height);
+            d.b.ins().brif(enough, fits, &[], taller, &[]);
+            d.b.switch_to_block(fits);
+            let leaf = d.leaves[leaves::tiles(d.isa) + i];
+            d.b.ins().call(leaf, &[f.depth, right, f.tile, f.left_rows]);
+            d.b.ins().jump(end, &[]);
+            d.b.switch_to_block(taller);
+        } else {
+            let leaf = d.leaves[leaves::tiles(d.isa)];
+            d.b.ins().call(leaf, &[f.depth, right, f.tile, f.left_rows]);
+            d.b.ins().jump(end, &[]);
+        }
     }
+    d.b.switch_to_block(end);
 }

@@ -1,6 +1,7 @@
 //! The body of a kernel's entry while it is built: sizes, loops, and the split between parts.
 
 use super::clif::{Clif, Parts, proved};
+use super::lower;
 use super::nest::Lanes;
 use super::select::Isa;
 use crate::base::Dim;
@@ -35,6 +36,9 @@ pub(super) struct Driver<'f, 'k> {
     pub(super) accumulator: Accumulator,
     /// Leaf functions that the entry calls.
     pub(super) leaves: Vec<FuncRef>,
+    /// The bytes of leaves that were made for this kernel, and the number of the first.
+    pub(super) made: Vec<Vec<u8>>,
+    pub(super) first_made: u32,
     /// The axis whose neighbours are computed together; `None` for single points.
     pub(super) lanes: Option<Lanes>,
     /// Whether a node's value differs between lanes.
@@ -54,6 +58,15 @@ impl<'f> Driver<'f, '_> {
     /// The emitter for the current lanes.
     pub(super) fn vector(&mut self, lanes: usize) -> Clif<'_, 'f> {
         Clif::new(&mut self.b, lanes, self.isa.is_fused())
+    }
+
+    /// A leaf of two parameters from its bytes.
+    pub(super) fn leaf(&mut self, bytes: Vec<u8>) -> FuncRef {
+        let place = self.made.iter().position(|other| *other == bytes).unwrap_or_else(|| {
+            self.made.push(bytes);
+            self.made.len() - 1
+        });
+        lower::import(&mut self.b, self.first_made + place as u32, 2)
     }
 
     pub(super) fn integer(&mut self, value: i64) -> Value {

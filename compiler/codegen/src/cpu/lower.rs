@@ -3,6 +3,7 @@
 use super::attention::AttentionPlan;
 use super::contract::ContractPlan;
 use super::driver::{Accumulator, Driver};
+use super::leaves::Leaf;
 use super::select::{self, Isa};
 use super::{attention, contract, leaves, nest};
 use crate::base::Dim;
@@ -34,24 +35,18 @@ pub struct Lowered {
     pub path: &'static str,
 }
 
-/// A leaf: how many parameters it takes, and its body.
-pub(super) struct Leaf {
-    pub(super) parameters: usize,
-    pub(super) emit: fn(&mut FunctionBuilder, bool, &[Value]),
-}
-
 /// Lowers a verified kernel. `first` is the number of the first function in the module it will join.
 pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32) -> Lowered {
     if let Some(plan) = ContractPlan::new(kernel, isa) {
         let scratch = plan.scratch();
         let body = |d: &mut Driver| contract::lower(d, &plan);
-        let functions = with_leaves(kernel, isa, target, first, &leaves::CONTRACT, &body);
+        let functions = with_leaves(kernel, isa, target, first, &leaves::contract(isa), &body);
         return Lowered { functions, scratch, path: "contract" };
     }
     if let Some(plan) = AttentionPlan::new(kernel, isa) {
         let scratch = plan.scratch();
         let body = |d: &mut Driver| attention::lower(d, &plan);
-        let functions = with_leaves(kernel, isa, target, first, &leaves::CONTRACT, &body);
+        let functions = with_leaves(kernel, isa, target, first, &leaves::contract(isa), &body);
         return Lowered { functions, scratch, path: "attention" };
     }
     let general = kernel.as_loops();
@@ -62,7 +57,7 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
     Lowered { functions, scratch: Dim::from(0), path }
 }
 
-/// The leaves, and the entry around `body`.
+/// The leaves, those that `body` made, and the entry around it.
 fn with_leaves(
     kernel: &Kernel,
     isa: Isa,
@@ -73,14 +68,17 @@ fn with_leaves(
 ) -> Vec<Code> {
     let mut functions: Vec<Code> = (first..)
         .zip(leaves)
-        .map(|(number, leaf)| {
-            build(target, number, leaf.parameters, |mut b, params| {
-                (leaf.emit)(&mut b, isa.is_fused(), params);
+        .map(|(number, leaf)| match &leaf.body {
+            leaves::Body::Bytes(bytes) => Code::Bytes(bytes.to_vec()),
+            leaves::Body::Clif(emit) => build(target, number, leaf.parameters, |mut b, params| {
+                emit(&mut b, params);
                 b
-            })
+            }),
         })
         .collect();
-    functions.push(build_entry(kernel, isa, target, first, leaves, body));
+    let (entry, made) = build_entry(kernel, isa, target, first, leaves, body);
+    functions.extend(made.into_iter().map(Code::Bytes));
+    functions.push(entry);
     functions
 }
 
@@ -91,8 +89,10 @@ fn build_entry(
     first: u32,
     leaves: &[Leaf],
     body: &dyn Fn(&mut Driver),
-) -> Code {
-    build(target, first + leaves.len() as u32, 4, |mut b, params| {
+) -> (Code, Vec<Vec<u8>>) {
+    let mut made = Vec::new();
+    let first_made = first + leaves.len() as u32;
+    let entry = build(target, first_made, 4, |mut b, params| {
         let [table, sizes, part, parts] = [params[0], params[1], params[2], params[3]];
         let flags = MemFlagsData::trusted().with_readonly().with_can_move();
         let buffers = (0..=kernel.buffers.len() as i32).map(|i| b.ins().load(I64, flags, table, i * 8)).collect();
@@ -111,17 +111,21 @@ fn build_entry(
             cells: vec![],
             accumulator: Accumulator::None,
             leaves,
+            made: vec![],
+            first_made,
             lanes: None,
             varies: vec![false; nodes],
             unstable: vec![false; nodes],
             values: vec![None; nodes],
         };
         body(&mut driver);
+        made = driver.made;
         driver.b
-    })
+    });
+    (entry, made)
 }
 
-fn import(b: &mut FunctionBuilder, number: u32, parameters: usize) -> FuncRef {
+pub(super) fn import(b: &mut FunctionBuilder, number: u32, parameters: usize) -> FuncRef {
     let name = b.func.declare_imported_user_function(UserExternalName { namespace: 0, index: number });
     let signature = b.import_signature(words(parameters));
     let data = ExtFuncData { name: ExternalName::user(name), signature, colocated: true, patchable: false };

@@ -1,7 +1,7 @@
 //! Kernels to machine code for CPUs, as data. Knows skeletons and expressions, never tensor ops, and runs nothing.
 //!
 //! `lower` is the way in. Expressions are written over `Arithmetic` (`expr`, `math`, `rounding`), the portable emitter
-//! (`clif`, `lanes`, `lanewise`) makes Cranelift IR of them; `driver`, `address`, `memory`, `decode` and `value` build a
+//! (`clif`, `lanes`, `lanewise`) makes Cranelift IR of them, `x86` finished bytes for wide vectors; `driver`, `address`, `memory`, `decode` and `value` build a
 //! kernel's entry; `nest` lowers loops, the form that every kernel has, and `select` chooses.
 
 mod address;
@@ -9,6 +9,7 @@ mod arithmetic;
 mod attention;
 mod attention_panels;
 mod attention_tiles;
+mod chain;
 mod clif;
 mod contract;
 mod decode;
@@ -27,6 +28,7 @@ mod pack;
 mod rounding;
 pub mod select;
 mod value;
+mod x86;
 
 pub use lower::{Code, Lowered, lower, signature};
 pub use measure::measure;

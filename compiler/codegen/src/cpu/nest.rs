@@ -4,11 +4,12 @@
 //! loop of a fold, whose lanes are combined at its end, or of stores. What remains past the last whole row of lanes runs
 //! point by point. Neither depends on the number of parts.
 
-use super::clif::{Clif, Parts};
+use super::chain;
+use super::clif::{Clif, Parts, wide as wide_type};
 use super::driver::Driver;
 use super::{expr, lanes};
-use crate::base::DType;
-use crate::kernel::{AxisId, Binary, Body, ExprId, FoldKind, Node, Role, Statement};
+use crate::base::{DType, Scalar};
+use crate::kernel::{AxisId, Binary, Body, ExprId, FoldKind, Node, Role, Statement, Store};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Neighbours along an axis that are computed together.
@@ -81,15 +82,32 @@ pub(super) fn lower(d: &mut Driver, lanes: Option<Lanes>) {
                 run(d, body, None);
             })
         };
-        let rest = along(d, from, l.count, Some(l));
+        let rest = match only_stores(body) {
+            Some(stores) => {
+                d.enter_lanes(Some(l), true);
+                d.forget();
+                chain::store_along(d, &stores, from, to)
+            }
+            None => None,
+        };
+        let rest = rest.unwrap_or_else(|| along(d, from, l.count, Some(l)));
         along(d, rest, 1, None);
     });
+}
+
+/// The stores that a body consists of.
+fn only_stores(body: &[Statement]) -> Option<Vec<&Store>> {
+    let stores = body.iter().map(|statement| match statement {
+        Statement::Store(store) => Some(store),
+        _ => None,
+    });
+    stores.collect()
 }
 
 fn declare_cells(d: &mut Driver, cells: &[DType], count: usize) {
     d.cells.clear();
     for dtype in cells {
-        let variables = d.new_variables(count, crate::base::Scalar::zero(*dtype));
+        let variables = d.new_variables(count, Scalar::zero(*dtype));
         d.cells.push(variables);
     }
 }
@@ -150,10 +168,13 @@ fn emit_along(d: &mut Driver, l: Lanes, body: &[Statement]) {
             // Values of the row stay known: they do not vary along the axis.
             d.enter_lanes(Some(l), false);
             d.values.clone_from(&kept);
-            let rest = d.each(from, to, l.count as i64, &mut |d, i| {
-                d.values.clone_from(&kept);
-                point(d, i);
-                body.iter().for_each(|statement| emit(d, statement, None));
+            let wide = only_stores(body).and_then(|stores| chain::store_along(d, &stores, from, to));
+            let rest = wide.unwrap_or_else(|| {
+                d.each(from, to, l.count as i64, &mut |d, i| {
+                    d.values.clone_from(&kept);
+                    point(d, i);
+                    body.iter().for_each(|statement| emit(d, statement, None));
+                })
             });
             d.enter_lanes(None, false);
             rest
@@ -170,21 +191,29 @@ fn fold_along(d: &mut Driver, l: Lanes, (cell, op, value): (u32, Binary, ExprId)
     let dtype = d.types.of(value);
     let kept = d.values.clone();
     let start = neutral(op, dtype);
-    let variables = d.new_variables(l.count, start);
     d.enter_lanes(Some(l), false);
-    let rest = d.each(from, to, l.count as i64, &mut |d, i| {
-        d.values.clone_from(&kept);
-        d.positions[l.axis.0 as usize] = Some(i);
-        let value = d.value(value);
-        let old = d.read_variables(&variables);
-        let sum = expr::binary(&mut d.vector(l.count), op, dtype, old, value);
-        d.set_variables(&variables, &sum);
+    d.values.clone_from(&kept);
+    let wide = match start {
+        Scalar::F32(start) => chain::fold_along(d, (op, value, start), from, to),
+        _ => None,
+    };
+    let (lanes_total, rest) = wide.unwrap_or_else(|| {
+        let variables = d.new_variables(l.count, start);
+        let rest = d.each(from, to, l.count as i64, &mut |d, i| {
+            d.values.clone_from(&kept);
+            d.positions[l.axis.0 as usize] = Some(i);
+            let value = d.value(value);
+            let old = d.read_variables(&variables);
+            let sum = expr::binary(&mut d.vector(l.count), op, dtype, old, value);
+            d.set_variables(&variables, &sum);
+        });
+        (d.read_variables(&variables), rest)
     });
-    let lanes_total = d.read_variables(&variables);
     d.enter_lanes(None, false);
     d.values = kept;
+    let count = lanes_total.all().len() * if wide_type(dtype) { 2 } else { 4 };
     let mut combine = |e: &mut Clif, a: Parts, b: Parts| expr::binary(e, op, dtype, a, b);
-    let total = lanes::across(&mut d.vector(l.count), dtype, lanes_total, &mut combine);
+    let total = lanes::across(&mut d.vector(count), dtype, lanes_total, &mut combine);
     let old = d.read_cell(cell);
     let sum = expr::binary(&mut d.single(), op, dtype, old, Parts::one(total));
     d.set_cell(cell, sum);
@@ -192,7 +221,7 @@ fn fold_along(d: &mut Driver, l: Lanes, (cell, op, value): (u32, Binary, ExprId)
 }
 
 /// What a fold's lanes start from.
-fn neutral(op: Binary, dtype: DType) -> crate::base::Scalar {
+fn neutral(op: Binary, dtype: DType) -> Scalar {
     let kind = match op {
         Binary::Mul => FoldKind::Product,
         Binary::Max => FoldKind::Max,

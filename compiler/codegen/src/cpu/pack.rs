@@ -2,13 +2,13 @@
 
 use super::arithmetic::Arithmetic;
 use super::clif::Parts;
-use super::contract::{ContractPlan, Frame};
+use super::contract::{ContractPlan, Frame, ROW_GAP};
 use super::driver::Driver;
 use super::nest::Lanes;
 use super::select::lanes_along;
-use super::{expr, lanes};
-use crate::base::{DType, Scalar, Storage};
-use crate::kernel::{AxisId, BufferId, ExprId, Node};
+use super::{expr, lanes, leaves};
+use crate::base::{DType, Dim, Scalar, Storage};
+use crate::kernel::{Access, AxisId, BufferId, ExprId, Node};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -20,6 +20,8 @@ pub(super) enum Right {
     Panels(BufferId),
     /// Row by row along k, in this storage.
     Rows(Storage),
+    /// Column beside column in f32, against one row of the left side.
+    Strips,
     /// Otherwise: evaluated column by column.
     Columns,
 }
@@ -88,9 +90,10 @@ pub(super) fn evaluate_left(d: &mut Driver, plan: &ContractPlan, left: Value, fr
     d.each(from, to, 1, &mut |d, m| {
         d.unflatten(&plan.c.m, m);
         let number = d.b.ins().isub(m, from);
-        let skipped = d.b.ins().imul(number, depth);
-        let bytes = d.times(skipped, 4);
-        let row = d.offset(left, bytes);
+        let bytes = d.times(depth, 4);
+        let bytes = d.b.ins().iadd_imm_s(bytes, ROW_GAP);
+        let skipped = d.b.ins().imul(number, bytes);
+        let row = d.offset(left, skipped);
         evaluate(d, plan.c.a, &plan.c.k, row);
     });
 }
@@ -130,6 +133,7 @@ pub(super) fn evaluate_columns(d: &mut Driver, plan: &ContractPlan, f: &Frame, n
             });
         });
     };
+    let rows = plan.column_rows().filter(|_| d.isa.wide().is_some());
     let Some(lanes) = plan.column_lanes(plan.c.b) else { return single(d) };
     let together = one_run(d, plan, n, f.width);
     let (fast, slow, end) = (d.b.create_block(), d.b.create_block(), d.b.create_block());
@@ -138,18 +142,43 @@ pub(super) fn evaluate_columns(d: &mut Driver, plan: &ContractPlan, f: &Frame, n
     single(d);
     d.b.ins().jump(end, &[]);
     d.b.switch_to_block(fast);
-    d.unflatten(&plan.c.n, n);
-    d.enter_lanes(Some(lanes), false);
-    each_depth(d, &plan.c.k, &mut |d, k| {
-        d.forget();
-        let value = single_precision(d, plan.c.b);
-        let bytes = d.times(k, plan.width * 4);
-        let at = d.offset(f.panel, bytes);
-        write_parts(d, value, at);
-    });
-    d.enter_lanes(None, false);
+    match rows {
+        Some((access, stride)) => copy_columns(d, plan, f, (access, &stride), n),
+        None => evaluate_lanes(d, plan, f, lanes, n),
+    }
     d.b.ins().jump(end, &[]);
     d.b.switch_to_block(end);
+}
+
+fn copy_columns(d: &mut Driver, plan: &ContractPlan, f: &Frame, (access, stride): (&Access, &Dim), n: Value) {
+    d.unflatten(&plan.c.n, n);
+    bind_first(d, &plan.c.k);
+    d.forget();
+    let (element, _) = d.element(access, None);
+    let from = d.address(access, element);
+    let stride = d.dim(stride);
+    let leaf = d.leaves[leaves::COPY];
+    d.b.ins().call(leaf, &[f.depth, from, f.panel, stride]);
+}
+
+fn evaluate_lanes(d: &mut Driver, plan: &ContractPlan, f: &Frame, lanes: Lanes, n: Value) {
+    let zero = d.integer(0);
+    let width = d.integer(plan.width);
+    d.enter_lanes(Some(lanes), false);
+    d.each(zero, width, lanes.count as i64, &mut |d, x| {
+        let flat = d.b.ins().iadd(n, x);
+        d.unflatten(&plan.c.n, flat);
+        let bytes = d.times(x, 4);
+        let columns = d.offset(f.panel, bytes);
+        each_depth(d, &plan.c.k, &mut |d, k| {
+            d.forget();
+            let value = single_precision(d, plan.c.b);
+            let bytes = d.times(k, plan.width * 4);
+            let at = d.offset(columns, bytes);
+            write_parts(d, value, at);
+        });
+    });
+    d.enter_lanes(None, false);
 }
 
 /// Loops over the k axes, giving the flat depth.
@@ -172,8 +201,8 @@ fn each_depth(d: &mut Driver, axes: &[AxisId], body: &mut dyn FnMut(&mut Driver,
     });
 }
 
-/// Pointers to the rows of the panel at column `n`, decoded to f32 where they are not. Columns past the last repeat it.
-pub(super) fn fetch_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, storage: Storage, n: Value) {
+/// Pointers to the rows of the panel at column `n`, decoded to f32 where they are not, unless they are to be read `as_is`. Columns past the last repeat it.
+pub(super) fn fetch_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, storage: Storage, n: Value, as_is: bool) {
     let Node::Operand(operand) = plan.kernel.expr.nodes[plan.c.b.0 as usize] else { unreachable!("rows are read") };
     let access = plan.kernel.operand(operand);
     let (zero, all) = (d.integer(0), d.integer(plan.width));
@@ -187,7 +216,7 @@ pub(super) fn fetch_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, storage
         bind_first(d, &plan.c.k);
         d.forget();
         let (element, _) = d.element(access, None);
-        let pointer = if storage == Storage::Plain(DType::F32) {
+        let pointer = if as_is || storage == Storage::Plain(DType::F32) {
             d.address(access, element)
         } else {
             let skipped = d.b.ins().imul(x, row_bytes);
@@ -201,38 +230,62 @@ pub(super) fn fetch_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, storage
     });
 }
 
-/// The panel `[k][width]` from the rows that `fetch_rows` found, four by four.
+/// The panel `[k][width]` from the rows that `fetch_rows` found, by eights in wide vectors, then by fours.
 pub(super) fn transpose_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame) {
-    let zero = d.integer(0);
-    for group in 0..plan.width / 4 {
-        let sources: Vec<Value> = (0..4).map(|i| d.read(I64, f.pointers, ((group * 4 + i) * 8) as i32)).collect();
-        let target = d.b.ins().iadd_imm_s(f.panel, group * 16);
-        let place = |d: &mut Driver, k: Value| {
-            let offset = d.times(k, 4);
-            let row = d.times(k, plan.width * 4);
-            (offset, d.offset(target, row))
-        };
-        let rest = d.each(zero, f.depth, 4, &mut |d, k| {
-            let (offset, to) = place(d, k);
-            let rows: Vec<Value> = sources
-                .iter()
-                .map(|source| {
-                    let at = d.offset(*source, offset);
-                    d.read(F32X4, at, 0)
-                })
-                .collect();
-            let columns = lanes::transpose(&mut d.b, [rows[0], rows[1], rows[2], rows[3]]);
-            for (i, column) in (0..).zip(columns) {
-                d.write(column, to, i * plan.width as i32 * 4);
-            }
+    let (zero, all) = (d.integer(0), d.integer(plan.width));
+    let mut done = zero;
+    if d.isa.wide().is_some() {
+        d.each(zero, all, 8, &mut |d, column| {
+            let (list, to) = (d.times(column, 8), d.times(column, 4));
+            let (list, to) = (d.offset(f.pointers, list), d.offset(f.panel, to));
+            let leaf = d.leaves[leaves::TRANSPOSE];
+            d.b.ins().call(leaf, &[f.depth, list, to, zero]);
         });
-        d.each(rest, f.depth, 1, &mut |d, k| {
-            let (offset, to) = place(d, k);
-            for (i, source) in (0..).zip(&sources) {
-                let at = d.offset(*source, offset);
-                let number = d.read(F32, at, 0);
-                d.write(number, to, i * 4);
-            }
-        });
+        done = d.b.ins().band_imm_s(f.depth, !7);
     }
+    d.each(zero, all, 4, &mut |d, column| {
+        let at = d.times(column, 8);
+        let at = d.offset(f.pointers, at);
+        let sources: Vec<Value> = (0..4).map(|i| d.read(I64, at, i * 8)).collect();
+        let skipped = d.times(column, 4);
+        let target = d.offset(f.panel, skipped);
+        transpose_four(d, plan, (done, f.depth), &sources, target);
+    });
+}
+
+/// Elements `from..depth` of four rows.
+fn transpose_four(
+    d: &mut Driver,
+    plan: &ContractPlan,
+    (from, depth): (Value, Value),
+    sources: &[Value],
+    target: Value,
+) {
+    let place = |d: &mut Driver, k: Value| {
+        let offset = d.times(k, 4);
+        let row = d.times(k, plan.width * 4);
+        (offset, d.offset(target, row))
+    };
+    let rest = d.each(from, depth, 4, &mut |d, k| {
+        let (offset, to) = place(d, k);
+        let rows: Vec<Value> = sources
+            .iter()
+            .map(|source| {
+                let at = d.offset(*source, offset);
+                d.read(F32X4, at, 0)
+            })
+            .collect();
+        let columns = lanes::transpose(&mut d.b, [rows[0], rows[1], rows[2], rows[3]]);
+        for (i, column) in (0..).zip(columns) {
+            d.write(column, to, i * plan.width as i32 * 4);
+        }
+    });
+    d.each(rest, depth, 1, &mut |d, k| {
+        let (offset, to) = place(d, k);
+        for (i, source) in (0..).zip(sources) {
+            let at = d.offset(*source, offset);
+            let number = d.read(F32, at, 0);
+            d.write(number, to, i * 4);
+        }
+    });
 }

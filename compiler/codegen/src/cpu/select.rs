@@ -5,6 +5,7 @@
 
 use super::address::{Motion, motion};
 use super::nest::{Lanes, fold_step, is_fold, parallel_nest};
+use super::x86::Width;
 use crate::base::{DType, Dim, Scalar, Storage};
 use crate::kernel::{Access, AxisId, Body, BufferId, Coord, ExprId, Index, Kernel, Node, Role, Statement, Types};
 
@@ -20,21 +21,35 @@ pub enum Isa {
 }
 
 impl Isa {
-    /// f32 lanes of a vector of this emitter. Leaves of wider vectors are still to come: all sets use 128 bits.
-    pub(super) fn lanes(self) -> i64 {
-        4
-    }
-
     /// Whether multiplying and adding is one instruction.
     pub(super) fn is_fused(self) -> bool {
         self != Isa::Portable
+    }
+
+    /// The vectors of wide leaves; `None` where all leaves are Cranelift's.
+    pub(super) fn wide(self) -> Option<Width> {
+        match self {
+            Isa::Portable => None,
+            Isa::Avx2 => Some(Width::Ymm),
+            Isa::Avx512 => Some(Width::Zmm),
+        }
+    }
+
+    /// Heights of register tiles, the tallest first: what its sums, a row of the right side and a number of the left
+    /// need is what the machine has registers for, and each row has a pointer.
+    pub(super) fn tile_heights(self) -> &'static [i64] {
+        match self {
+            Isa::Portable => &[4],
+            Isa::Avx2 => &[6, 4, 2, 1],
+            Isa::Avx512 => &[12, 8, 4, 2, 1],
+        }
     }
 }
 
 /// Vectors of a tile's row.
 pub(super) const TILE_VECTORS: i64 = 2;
 
-/// Rows of the tallest tile.
+/// Rows of the tile that every set has.
 pub(super) const TILE_ROWS: i64 = 4;
 
 /// At most so many rows are dotted one by one along k where the right side lies so.
@@ -42,7 +57,7 @@ pub(super) const DOT_ROWS: i64 = 4;
 
 /// Columns of a panel: the width that `packed_panels` wants on this machine.
 pub fn panel_width(isa: Isa) -> i64 {
-    TILE_VECTORS * isa.lanes()
+    TILE_VECTORS * isa.wide().map_or(4, Width::lanes)
 }
 
 /// Element (k, n) of a right side in panels of `width` columns: `[n / width][k][n % width]`, `depth` being the extent of k.

@@ -1,0 +1,241 @@
+//! Expressions over rows of 32-bit numbers as leaves in wide vectors.
+//!
+//! What varies along an axis is read from rows that lie element after element, without guards, or is the accumulator;
+//! what does not vary is computed once and read from memory by every step. Where an expression needs more, it is emitted
+//! in 128-bit lanes instead. A lane computes what a single point does, bit by bit, so that tails agree.
+
+use super::address::{Motion, motion};
+use super::arithmetic::{Arithmetic, Cursor, LeafEmitter, Start};
+use super::clif::Parts;
+use super::driver::{Accumulator, Driver};
+use super::expr;
+use super::x86::{Wide, Width};
+use crate::base::{DType, Dim, Storage};
+use crate::kernel::{Access, AxisId, Binary, ExprId, Kernel, Node, Role, Store, Types, Unary};
+use cranelift_codegen::ir::types::{F32X4, I32};
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+/// What a leaf computes for each vector of an axis.
+struct Chain {
+    /// All nodes that it needs, in order.
+    nodes: Vec<ExprId>,
+    /// Those that rows are read for.
+    rows: Vec<ExprId>,
+    /// Those that do not vary.
+    fixed: Vec<ExprId>,
+}
+
+/// Pointers that a leaf has registers for.
+const POINTERS: usize = 11;
+
+impl Chain {
+    /// `None` where an expression needs what these leaves lack. The driver's lanes are along the axis.
+    fn new(d: &Driver, axis: AxisId, roots: &[ExprId]) -> Option<Chain> {
+        let all = &d.kernel.expr.nodes;
+        let mut needed = vec![false; all.len()];
+        roots.iter().for_each(|root| needed[root.0 as usize] = true);
+        for i in (0..all.len()).rev().filter(|i| d.varies[*i]) {
+            if needed[i] {
+                all[i].inputs().for_each(|input| needed[input.0 as usize] = true);
+            }
+        }
+        let nodes: Vec<ExprId> = (0..all.len()).filter(|i| needed[*i]).map(|i| ExprId(i as u32)).collect();
+        let mut chain = Chain { nodes, rows: vec![], fixed: vec![] };
+        for id in chain.nodes.clone() {
+            if !is_word(d.types.of(id)) {
+                return None;
+            }
+            match &all[id.0 as usize] {
+                Node::Constant(_) => {}
+                _ if !d.varies[id.0 as usize] => chain.fixed.push(id),
+                Node::Accumulator => chain.rows.push(id),
+                Node::Operand(operand) if is_row(d.kernel, d.kernel.operand(*operand), axis) => chain.rows.push(id),
+                node if computes(node, &d.types) => {}
+                _ => return None,
+            }
+        }
+        Some(chain)
+    }
+
+    /// Pointers beside those to results.
+    fn pointers(&self) -> usize {
+        self.rows.len() + usize::from(!self.fixed.is_empty())
+    }
+
+    fn cursors(&self, width: Width, results: usize, step: i64) -> Vec<Cursor> {
+        let row = width.lanes() * 4;
+        let bytes = std::iter::repeat_n(row, self.rows.len())
+            .chain((!self.fixed.is_empty()).then_some(0))
+            .chain(std::iter::repeat_n(step, results));
+        bytes.enumerate().map(|(place, bytes)| Cursor { start: Start::Listed { list: 1, place }, bytes }).collect()
+    }
+
+    /// The values of all nodes at the cursors.
+    fn emit(&self, e: &mut Wide, kernel: &Kernel, types: &Types) -> Vec<Option<<Wide as Arithmetic>::Value>> {
+        let mut values = vec![None; kernel.expr.nodes.len()];
+        for id in &self.nodes {
+            let value = |id: &ExprId| values[id.0 as usize].expect("nodes stand after what they use");
+            let dtype = types.of(*id);
+            let result = if let Some(row) = self.rows.iter().position(|row| row == id) {
+                e.load(row, 0)
+            } else if let Some(place) = self.fixed.iter().position(|fixed| fixed == id) {
+                e.broadcast(self.rows.len(), place as i32 * 4)
+            } else {
+                match &kernel.expr.nodes[id.0 as usize] {
+                    Node::Constant(scalar) => e.constant(*scalar),
+                    Node::Unary(op, a) => {
+                        let a = value(a);
+                        expr::unary(e, *op, dtype, a)
+                    }
+                    Node::Binary(op, a, b) => expr::binary(e, *op, dtype, value(a), value(b)),
+                    Node::Compare(op, a, b) => e.compare(*op, types.of(*a), value(a), value(b)),
+                    Node::Select(condition, yes, no) => e.select(dtype, value(condition), value(yes), value(no)),
+                    Node::Convert(to, a) => expr::convert(e, types.of(*a), *to, value(a)),
+                    node => unreachable!("{node:?} is read or fixed"),
+                }
+            };
+            values[id.0 as usize] = Some(result);
+        }
+        values
+    }
+}
+
+fn is_word(dtype: DType) -> bool {
+    matches!(dtype, DType::F32 | DType::I32 | DType::Bool)
+}
+
+/// Whether neighbours along the axis are neighbours in memory, whatever the sizes, as 32-bit numbers.
+fn is_row(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
+    let word = matches!(kernel.buffer(access.buffer).storage, Storage::Plain(DType::F32 | DType::I32));
+    let stable = kernel.buffer(access.buffer).role != Role::ReadWrite;
+    word && stable
+        && access.coords.iter().all(|coord| coord.guard.is_none())
+        && motion(kernel, access, axis) == Motion::Step(Dim::from(1))
+}
+
+/// Whether a node whose inputs and result are words is computed in vectors.
+fn computes(node: &Node, types: &Types) -> bool {
+    match node {
+        Node::Unary(op, _) => !matches!(op, Unary::Sin | Unary::Cos),
+        Node::Binary(op, a, _) => match op {
+            Binary::Mod | Binary::Pow | Binary::Shl | Binary::Shr => false,
+            Binary::Div => types.of(*a).is_float(),
+            _ => true,
+        },
+        Node::Compare(..) | Node::Select(..) => true,
+        Node::Convert(to, _) => is_word(to.compute()),
+        _ => false,
+    }
+}
+
+/// Does stores for whole vectors of `from..to` along the axis of the driver's lanes, and gives where they end; `None`
+/// where 128-bit lanes are needed.
+pub(super) fn store_along(d: &mut Driver, stores: &[&Store], from: Value, to: Value) -> Option<Value> {
+    let (width, axis) = (d.isa.wide()?, d.lanes?.axis);
+    let fits = |store: &&Store| {
+        let single = d.kernel.buffer(store.access.buffer).storage == Storage::Plain(DType::F32);
+        single && d.types.of(store.value) == DType::F32 && is_row(d.kernel, &store.access, axis)
+    };
+    let roots: Vec<ExprId> = stores.iter().map(|store| store.value).collect();
+    let chain = Chain::new(d, axis, &roots).filter(|_| stores.iter().all(fits))?;
+    if chain.pointers() + stores.len() > POINTERS {
+        return None;
+    }
+    let leaf = Wide::chain(width, |e| {
+        let cursors = chain.cursors(width, stores.len(), width.lanes() * 4);
+        e.each_step(0, &cursors, 1, &mut |e, _| {
+            let values = chain.emit(e, d.kernel, &d.types);
+            for (i, root) in roots.iter().enumerate() {
+                e.store_at(chain.pointers() + i, values[root.0 as usize].expect("roots are nodes"));
+            }
+        });
+    });
+    let leaf = leaf.ok()?;
+    d.positions[axis.0 as usize] = Some(from);
+    let mut pointers = inputs(d, &chain);
+    for store in stores {
+        let (element, _) = d.element(&store.access, None);
+        pointers.push(d.address(&store.access, element));
+    }
+    Some(call(d, width, leaf, &pointers, from, to))
+}
+
+/// Folds a value over whole vectors of `from..to`, from `start` in each lane; gives the lanes' results and where they end.
+pub(super) fn fold_along(
+    d: &mut Driver,
+    (op, value, start): (Binary, ExprId, f32),
+    from: Value,
+    to: Value,
+) -> Option<(Parts, Value)> {
+    let (width, axis) = (d.isa.wide()?, d.lanes?.axis);
+    if d.types.of(value) != DType::F32 {
+        return None;
+    }
+    let chain = Chain::new(d, axis, &[value]).filter(|chain| chain.pointers() < POINTERS)?;
+    let leaf = Wide::chain(width, |e| {
+        let total = e.variable_from(start);
+        e.each_step(0, &chain.cursors(width, 1, 0), 1, &mut |e, _| {
+            let values = chain.emit(e, d.kernel, &d.types);
+            let old = e.read(total);
+            let value = values[value.0 as usize].expect("the root is a node");
+            let new = expr::binary(e, op, DType::F32, old, value);
+            e.set(total, new);
+        });
+        let total = e.read(total);
+        e.store_at(chain.pointers(), total);
+    });
+    let leaf = leaf.ok()?;
+    d.positions[axis.0 as usize] = Some(from);
+    let mut pointers = inputs(d, &chain);
+    let result = d.stack(width.lanes() as usize * 4);
+    pointers.push(result);
+    let rest = call(d, width, leaf, &pointers, from, to);
+    let parts = (0..width.lanes() as i32 / 4).map(|i| d.read(F32X4, result, i * 16));
+    Some((Parts::new(parts.collect::<Vec<_>>()), rest))
+}
+
+/// Pointers to the rows at the current point, and to what does not vary.
+fn inputs(d: &mut Driver, chain: &Chain) -> Vec<Value> {
+    let mut pointers = Vec::new();
+    for row in &chain.rows {
+        let pointer = match d.kernel.expr.nodes[row.0 as usize] {
+            Node::Operand(operand) => {
+                let access = d.kernel.operand(operand);
+                let (element, _) = d.element(access, None);
+                d.address(access, element)
+            }
+            _ => {
+                let Accumulator::At(at) = d.accumulator else { unreachable!("loops have cells") };
+                at
+            }
+        };
+        pointers.push(pointer);
+    }
+    if !chain.fixed.is_empty() {
+        let block = d.stack(chain.fixed.len() * 4);
+        for (i, id) in (0..).zip(&chain.fixed) {
+            let mut value = d.uniform(*id);
+            if d.types.of(*id) == DType::Bool {
+                let word = d.b.ins().uextend(I32, value);
+                value = d.b.ins().ineg(word);
+            }
+            d.write(value, block, i * 4);
+        }
+        pointers.push(block);
+    }
+    pointers
+}
+
+/// Runs the leaf for the whole vectors of `from..to`; gives where they end.
+fn call(d: &mut Driver, width: Width, leaf: Vec<u8>, pointers: &[Value], from: Value, to: Value) -> Value {
+    let list = d.stack(pointers.len() * 8);
+    for (i, pointer) in (0..).zip(pointers) {
+        d.write(*pointer, list, i * 8);
+    }
+    let length = d.b.ins().isub(to, from);
+    let vectors = d.floor_divide(length, width.lanes());
+    let leaf = d.leaf(leaf);
+    d.b.ins().call(leaf, &[vectors, list]);
+    let done = d.times(vectors, width.lanes());
+    d.b.ins().iadd(from, done)
+}

@@ -1,0 +1,14 @@
+//! Leaves as finished bytes for x86-64: vectors of 256 bits (AVX2, FMA) and of 512 (AVX-512), which Cranelift lacks.
+//!
+//! A leaf is position independent, keeps the registers that its caller owns, uses no stack but to keep them, and leaves
+//! the upper halves of vectors clean. `Wide` records straight lines of operations and gives them registers without
+//! spilling; where they do not fit it says `OutOfRegisters`.
+
+mod machine;
+mod region;
+mod rows;
+mod wide;
+
+pub(super) use machine::Width;
+pub(super) use rows::{Kept, copy, dot, strip, transpose};
+pub(super) use wide::Wide;

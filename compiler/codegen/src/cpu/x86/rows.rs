@@ -1,0 +1,179 @@
+//! Leaves over rows of f32 in memory, written instruction by instruction: dot products, sums of rows, and the
+//! packing of a panel.
+
+use super::machine::{Op, Operand, Place, Width};
+use iced_x86::code_asm::{
+    AsmRegister64, AsmRegisterYmm, CodeAssembler, dword_ptr, qword_ptr, r8, r8d, r9, r10, r11, rax, rbp, rbx, rcx, rdi,
+    rdx, rsi, word_ptr, xmm0, xmm1, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12,
+    ymm13, ymm14, ymm15, ymmword_ptr,
+};
+use iced_x86::{IcedError, Register};
+
+const HELD: &str = "a CodeAssembler holds any number of instructions";
+
+/// How the numbers of a row are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cpu) enum Kept {
+    F32,
+    F16,
+    BF16,
+}
+
+impl Kept {
+    fn bytes(self) -> i32 {
+        if self == Kept::F32 { 4 } else { 2 }
+    }
+}
+
+/// `DOT (count, a, b, result)`: `Σ a[i] · b[i]` in sixty-four sums side by side, then by vectors, then one by one; `a` is
+/// f32, `b` is kept as it says.
+pub(in crate::cpu) fn dot(right: Kept) -> Vec<u8> {
+    emitted(|asm| {
+        let width = Width::Ymm;
+        (0..8).for_each(|sum| width.clear(asm, sum));
+        for vectors in [8, 1] {
+            each(asm, vectors * 8, &mut |asm| {
+                for i in 0..vectors as u8 {
+                    let left = Place { base: Register::RSI, bytes: i32::from(i) * 32 };
+                    let other = Place { base: Register::RDX, bytes: i32::from(i) * 8 * right.bytes() };
+                    width.widen(asm, 8 + i, other, right);
+                    width.apply(asm, Op::Fma231, i, 8 + i, Operand::Memory(left));
+                }
+                asm.add(rsi, vectors * 32)?;
+                asm.add(rdx, vectors * 8 * right.bytes())
+            })?;
+        }
+        for half in [4, 2, 1] {
+            (0..half).for_each(|i| width.apply(asm, Op::Add, i, i, Operand::Vector(i + half)));
+        }
+        asm.vextractf128(xmm1, ymm0, 1)?;
+        asm.vaddps(xmm0, xmm0, xmm1)?;
+        asm.vmovhlps(xmm1, xmm0, xmm0)?;
+        asm.vaddps(xmm0, xmm0, xmm1)?;
+        asm.vmovshdup(xmm1, xmm0)?;
+        asm.vaddss(xmm0, xmm0, xmm1)?;
+        each(asm, 1, &mut |asm| {
+            match right {
+                Kept::F32 => asm.vmovss(xmm1, dword_ptr(rdx))?,
+                Kept::F16 => {
+                    asm.movzx(r8d, word_ptr(rdx))?;
+                    asm.vmovd(xmm1, r8d)?;
+                    asm.vcvtph2ps(xmm1, xmm1)?;
+                }
+                Kept::BF16 => {
+                    asm.movzx(r8d, word_ptr(rdx))?;
+                    asm.shl(r8d, 16)?;
+                    asm.vmovd(xmm1, r8d)?;
+                }
+            }
+            asm.vfmadd231ss(xmm0, xmm1, dword_ptr(rsi))?;
+            asm.add(rsi, 4)?;
+            asm.add(rdx, right.bytes())
+        })?;
+        asm.vmovss(dword_ptr(rcx), xmm0)
+    })
+}
+
+/// `STRIP (rows, from, result, weights, stride)`: `result[x] = Σ_r weights[r] · from[r][x]` for `vectors` vectors of
+/// neighbours, or for one number; rows lie `stride` bytes apart.
+pub(in crate::cpu) fn strip(vectors: u8) -> Vec<u8> {
+    emitted(|asm| {
+        let width = Width::Ymm;
+        let place = |base, i: u8| Place { base, bytes: i32::from(i) * 32 };
+        (0..vectors.max(1)).for_each(|sum| width.clear(asm, sum));
+        each(asm, 1, &mut |asm| {
+            if vectors == 0 {
+                asm.vmovss(xmm1, dword_ptr(rcx))?;
+                asm.vfmadd231ss(xmm0, xmm1, dword_ptr(rsi))?;
+            } else {
+                width.broadcast(asm, 15, place(Register::RCX, 0));
+                (0..vectors).for_each(|i| {
+                    width.apply(asm, Op::Fma231, i, 15, Operand::Memory(place(Register::RSI, i)));
+                });
+            }
+            asm.add(rsi, r8)?;
+            asm.add(rcx, 4)
+        })?;
+        (0..vectors).for_each(|i| width.store(asm, place(Register::RDX, i), i));
+        if vectors == 0 { asm.vmovss(dword_ptr(rdx), xmm0) } else { Ok(()) }
+    })
+}
+
+/// `COPY (rows, from, to, stride)`: rows of `vectors` vectors, `stride` bytes apart, to consecutive ones.
+pub(in crate::cpu) fn copy(width: Width, vectors: i64) -> Vec<u8> {
+    let bytes = width.lanes() as i32 * 4;
+    emitted(|asm| {
+        each(asm, 1, &mut |asm| {
+            for i in 0..vectors as u8 {
+                width.load(asm, i, Place { base: Register::RSI, bytes: i32::from(i) * bytes });
+                width.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * bytes }, i);
+            }
+            asm.add(rsi, rcx)?;
+            asm.add(rdx, vectors as i32 * bytes)
+        })
+    })
+}
+
+/// `TRANSPOSE (count, list of eight rows, to)`: element k of the rows to eight neighbours at `to + k * bytes`, for whole
+/// runs of eight elements.
+pub(in crate::cpu) fn transpose(bytes: i32) -> Vec<u8> {
+    const ROWS: [AsmRegister64; 8] = [rax, r8, r9, r10, r11, rbx, rbp, rsi];
+    emitted(|asm| {
+        asm.push(rbx)?;
+        asm.push(rbp)?;
+        (0..).zip(ROWS).try_for_each(|(i, row)| asm.mov(row, qword_ptr(rsi + i * 8)))?;
+        each(asm, 8, &mut |asm| {
+            let (low, high) = YMM.split_at(8);
+            for (row, vector) in ROWS.into_iter().zip(low) {
+                asm.vmovups(*vector, ymmword_ptr(row))?;
+                asm.add(row, 32)?;
+            }
+            // Pairs of rows, then fours of rows, each within halves of vectors.
+            for i in 0..4 {
+                asm.vunpcklps(high[2 * i], low[2 * i], low[2 * i + 1])?;
+                asm.vunpckhps(high[2 * i + 1], low[2 * i], low[2 * i + 1])?;
+            }
+            for half in [0, 4] {
+                for i in 0..2 {
+                    asm.vshufps(low[half + 2 * i], high[half + i], high[half + 2 + i], 0x44)?;
+                    asm.vshufps(low[half + 2 * i + 1], high[half + i], high[half + 2 + i], 0xee)?;
+                }
+            }
+            for i in 0..4 {
+                asm.vperm2f128(high[i], low[i], low[4 + i], 0x20)?;
+                asm.vperm2f128(high[4 + i], low[i], low[4 + i], 0x31)?;
+            }
+            (0..).zip(high).try_for_each(|(i, vector)| asm.vmovups(ymmword_ptr(rdx + i * bytes), *vector))?;
+            asm.add(rdx, 8 * bytes)
+        })?;
+        asm.pop(rbp)?;
+        asm.pop(rbx)
+    })
+}
+
+const YMM: [AsmRegisterYmm; 16] =
+    [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15];
+
+fn emitted(body: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Vec<u8> {
+    let mut asm = CodeAssembler::new(64).expect("64 bits are a mode of x86");
+    let done = body(&mut asm).and_then(|()| asm.vzeroupper()).and_then(|()| asm.ret());
+    done.expect(HELD);
+    asm.assemble(0).expect("every branch of a leaf is short")
+}
+
+/// `while the first parameter >= step { body; it -= step }`.
+fn each(
+    asm: &mut CodeAssembler,
+    step: i32,
+    body: &mut dyn FnMut(&mut CodeAssembler) -> Result<(), IcedError>,
+) -> Result<(), IcedError> {
+    let (mut top, mut end) = (asm.create_label(), asm.create_label());
+    asm.cmp(rdi, step)?;
+    asm.jl(end)?;
+    asm.set_label(&mut top)?;
+    body(asm)?;
+    asm.sub(rdi, step)?;
+    asm.cmp(rdi, step)?;
+    asm.jge(top)?;
+    asm.set_label(&mut end)
+}

@@ -1,0 +1,385 @@
+//! The emitter of leaves in wide vectors.
+
+use super::machine::{Op, Place, Single, Test, Width};
+use super::region::{OutOfRegisters, Region, Step, Vector};
+use crate::base::{DType, Scalar};
+use crate::cpu::arithmetic::{Arithmetic, Cursor, Lanewise, LeafEmitter, Shift, Start};
+use crate::kernel::{Binary, Compare, Unary};
+use iced_x86::code_asm::{
+    AsmRegister64, CodeAssembler, CodeLabel, byte_ptr, ptr, qword_ptr, r8, r9, r10, r11, r12, r13, r14, r15, rax, rbp,
+    rbx, rcx, rdi, rdx, rsi,
+};
+
+/// Parameters of a leaf, as the System V ABI passes them.
+const PARAMETERS: [AsmRegister64; 4] = [rdi, rsi, rdx, rcx];
+
+/// Registers of listed pointers; those from the sixth on belong to the caller. The last listed pointer may take the
+/// place of the list itself.
+const LISTED: [AsmRegister64; 12] = [rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15, rcx];
+const OWN: usize = 5;
+
+/// Predicates of float comparisons, and rounding modes that raise no flag.
+const EQUAL: u8 = 0;
+const LESS: u8 = 1;
+const LESS_EQUAL: u8 = 2;
+const NOT_EQUAL: u8 = 4;
+const GREATER_EQUAL: u8 = 13;
+const NEAREST: u8 = 8;
+const DOWN: u8 = 9;
+const UP: u8 = 10;
+const TO_ZERO: u8 = 11;
+
+const HELD: &str = "a CodeAssembler holds any number of instructions";
+
+/// Emits one leaf.
+pub(in crate::cpu) struct Wide {
+    asm: CodeAssembler,
+    width: Width,
+    region: Region,
+    variables: u8,
+    cursors: Vec<AsmRegister64>,
+    kept: Vec<AsmRegister64>,
+    failed: Option<OutOfRegisters>,
+    /// Bits that fill vectors after the code, and where they start.
+    constants: Vec<u32>,
+    table: Option<CodeLabel>,
+}
+
+impl Wide {
+    /// The bytes of the leaf that `body` writes.
+    pub(in crate::cpu) fn leaf(width: Width, body: impl FnOnce(&mut Wide)) -> Result<Vec<u8>, OutOfRegisters> {
+        let asm = CodeAssembler::new(64).expect("64 bits are a mode of x86");
+        let (region, constants) = (Region::default(), vec![]);
+        let (variables, cursors, kept, failed, table) = (0, vec![], vec![], None, None);
+        let mut wide = Wide { asm, width, region, variables, cursors, kept, failed, constants, table };
+        body(&mut wide);
+        wide.flush();
+        wide.finish()
+    }
+
+    /// A leaf of at most two parameters, which may use constants: their table takes the place of the third.
+    pub(in crate::cpu) fn chain(width: Width, body: impl FnOnce(&mut Wide)) -> Result<Vec<u8>, OutOfRegisters> {
+        Wide::leaf(width, |wide| {
+            let table = wide.asm.create_label();
+            wide.asm.lea(rdx, ptr(table)).expect(HELD);
+            wide.table = Some(table);
+            body(wide);
+        })
+    }
+
+    fn finish(mut self) -> Result<Vec<u8>, OutOfRegisters> {
+        if let Some(failed) = self.failed {
+            return Err(failed);
+        }
+        let asm = &mut self.asm;
+        let mut emitted = asm.vzeroupper().and_then(|()| {
+            self.kept.iter().rev().try_for_each(|register| asm.pop(*register))?;
+            asm.ret()
+        });
+        if let Some(mut table) = self.table {
+            let lanes = self.width.lanes() as usize;
+            let bits: Vec<u32> = self.constants.iter().chain([&0]).flat_map(|bits| vec![*bits; lanes]).collect();
+            emitted = emitted.and_then(|()| asm.set_label(&mut table)).and_then(|()| asm.dd(&bits));
+        }
+        emitted.and_then(|()| self.asm.assemble(0)).map_err(|error| panic!("a leaf cannot be encoded: {error}"))
+    }
+
+    fn bits(&mut self, bits: u32) -> Vector {
+        assert!(self.table.is_some(), "a leaf with constants has a table");
+        let number = self.constants.iter().position(|other| *other == bits).unwrap_or_else(|| {
+            self.constants.push(bits);
+            self.constants.len() - 1
+        });
+        self.region.record(Step::Constant(number))
+    }
+
+    /// A vector that starts with the same number in every lane.
+    pub(in crate::cpu) fn variable_from(&mut self, start: f32) -> u8 {
+        let variable = self.variables;
+        let start = self.bits(start.to_bits());
+        self.variables += 1;
+        self.region.record(Step::SetVariable(variable, start));
+        self.flush();
+        variable
+    }
+
+    /// The variable's present value.
+    pub(in crate::cpu) fn read(&mut self, variable: u8) -> Vector {
+        self.region.record(Step::Variable(variable))
+    }
+
+    pub(in crate::cpu) fn set(&mut self, variable: u8, value: Vector) {
+        self.region.record(Step::SetVariable(variable, value));
+    }
+
+    /// Writes a vector at a cursor.
+    pub(in crate::cpu) fn store_at(&mut self, cursor: usize, value: Vector) {
+        let place = self.place(cursor, 0);
+        self.region.record(Step::Store(place, value));
+    }
+
+    fn apply(&mut self, op: Op, a: Vector, b: Vector) -> Vector {
+        self.region.record(Step::Binary(op, a, b))
+    }
+
+    fn single(&mut self, op: Single, a: Vector) -> Vector {
+        self.region.record(Step::Single(op, a))
+    }
+
+    fn test(&mut self, test: Test, a: Vector, b: Vector) -> Vector {
+        self.region.record(Step::Test(test, a, b))
+    }
+
+    /// f32 to i32: out of range 0x80000000 comes, which all ones turn into the greatest; NaN becomes 0.
+    fn saturate(&mut self, a: Vector) -> Vector {
+        let word = self.single(Single::ToInteger, a);
+        let bound = self.bits(2_147_483_648f32.to_bits());
+        let above = self.test(Test::Float(GREATER_EQUAL), a, bound);
+        let word = self.apply(Op::Xor, word, above);
+        let valid = self.test(Test::Float(EQUAL), a, a);
+        self.apply(Op::And, word, valid)
+    }
+
+    fn flush(&mut self) {
+        let emitted = self.region.emit(&mut self.asm, self.width, self.variables);
+        self.failed = self.failed.or(emitted.err());
+    }
+
+    fn place(&self, cursor: usize, bytes: i32) -> Place {
+        Place { base: self.cursors[cursor].into(), bytes }
+    }
+
+    /// Brings the cursors into registers.
+    fn start(&mut self, cursors: &[Cursor]) {
+        let listed = cursors.iter().filter(|c| matches!(c.start, Start::Listed { .. })).count();
+        assert!(listed <= LISTED.len(), "a leaf has at most {} listed pointers", LISTED.len());
+        for register in LISTED.into_iter().take(listed).skip(OWN).filter(|register| *register != rcx) {
+            self.asm.push(register).expect(HELD);
+            self.kept.push(register);
+        }
+        let mut next = LISTED.into_iter();
+        self.cursors.clear();
+        for cursor in cursors {
+            let register = match cursor.start {
+                Start::Parameter(parameter) => PARAMETERS[parameter],
+                Start::Listed { list, place } => {
+                    let register = next.next().expect("counted above");
+                    let from = qword_ptr(PARAMETERS[list] + place as i32 * 8);
+                    self.asm.mov(register, from).expect(HELD);
+                    register
+                }
+            };
+            self.cursors.push(register);
+        }
+    }
+
+    /// `while count >= together { body }`.
+    fn turns(
+        &mut self,
+        count: AsmRegister64,
+        cursors: &[Cursor],
+        together: i64,
+        body: &mut dyn FnMut(&mut Self, i64),
+    ) -> Result<(), iced_x86::IcedError> {
+        let (mut top, mut end) = (self.asm.create_label(), self.asm.create_label());
+        self.asm.cmp(count, together as i32)?;
+        self.asm.jl(end)?;
+        self.asm.set_label(&mut top)?;
+        (0..together).for_each(|step| {
+            body(self, step);
+            self.flush();
+        });
+        for (cursor, register) in cursors.iter().zip(self.cursors.clone()) {
+            self.asm.add(register, (cursor.bytes * together) as i32)?;
+        }
+        self.asm.sub(count, together as i32)?;
+        self.asm.cmp(count, together as i32)?;
+        self.asm.jge(top)?;
+        self.asm.set_label(&mut end)
+    }
+}
+
+impl Arithmetic for Wide {
+    type Value = Vector;
+
+    fn constant(&mut self, value: Scalar) -> Vector {
+        self.bits(match value {
+            Scalar::F32(v) => v.to_bits(),
+            Scalar::I32(v) => v as u32,
+            Scalar::Bool(v) => {
+                if v {
+                    u32::MAX
+                } else {
+                    0
+                }
+            }
+            other => unreachable!("{other:?} has more than 32 bits"),
+        })
+    }
+
+    fn binary(&mut self, op: Binary, dtype: DType, a: Vector, b: Vector) -> Vector {
+        let op = match (op, dtype.is_float()) {
+            (Binary::Add, true) => Op::Add,
+            (Binary::Sub, true) => Op::Sub,
+            (Binary::Mul, true) => Op::Mul,
+            (Binary::Div, true) => Op::Div,
+            (Binary::Add, false) => Op::IntegerAdd,
+            (Binary::Sub, false) => Op::IntegerSub,
+            (Binary::Mul, false) => Op::IntegerMul,
+            (Binary::Min, false) => Op::IntegerMin,
+            (Binary::Max, false) => Op::IntegerMax,
+            (Binary::And, _) => Op::And,
+            (Binary::Or, _) => Op::Or,
+            (Binary::Xor, _) => Op::Xor,
+            _ => unreachable!("{op:?} of {dtype} is no vector operation"),
+        };
+        self.apply(op, a, b)
+    }
+
+    fn multiply_add(&mut self, dtype: DType, a: Vector, b: Vector, c: Vector) -> Vector {
+        if dtype.is_float() {
+            return self.region.record(Step::MultiplyAdd(a, b, c));
+        }
+        let product = self.apply(Op::IntegerMul, a, b);
+        self.apply(Op::IntegerAdd, product, c)
+    }
+
+    fn unary(&mut self, op: Unary, dtype: DType, a: Vector) -> Vector {
+        match (op, dtype.is_float()) {
+            (Unary::Neg, true) => {
+                let sign = self.bits(1 << 31);
+                self.apply(Op::Xor, a, sign)
+            }
+            (Unary::Abs, true) => {
+                let rest = self.bits(u32::MAX >> 1);
+                self.apply(Op::And, a, rest)
+            }
+            (Unary::Sqrt, _) => self.single(Single::Sqrt, a),
+            (Unary::Floor, _) => self.single(Single::Round(DOWN), a),
+            (Unary::Ceil, _) => self.single(Single::Round(UP), a),
+            (Unary::Round, _) => self.single(Single::Round(NEAREST), a),
+            (Unary::Trunc, _) => self.single(Single::Round(TO_ZERO), a),
+            (Unary::Not, _) => {
+                let ones = self.bits(u32::MAX);
+                self.apply(Op::Xor, a, ones)
+            }
+            (Unary::Neg, false) => {
+                let zero = self.bits(0);
+                self.apply(Op::IntegerSub, zero, a)
+            }
+            (Unary::Abs, false) => {
+                let zero = self.bits(0);
+                let negated = self.apply(Op::IntegerSub, zero, a);
+                self.apply(Op::IntegerMax, a, negated)
+            }
+            _ => unreachable!("{op:?} is built from others"),
+        }
+    }
+
+    fn compare(&mut self, op: Compare, dtype: DType, a: Vector, b: Vector) -> Vector {
+        if dtype.is_float() {
+            let predicate = match op {
+                Compare::Eq => EQUAL,
+                Compare::Ne => NOT_EQUAL,
+                Compare::Lt => LESS,
+                Compare::Le => LESS_EQUAL,
+            };
+            return self.test(Test::Float(predicate), a, b);
+        }
+        // Masks are 0 and -1, so that as signed numbers true is the lesser.
+        let (a, b) = if dtype == DType::Bool { (b, a) } else { (a, b) };
+        let opposite = match op {
+            Compare::Eq => return self.test(Test::IntegerEqual, a, b),
+            Compare::Lt => return self.test(Test::IntegerGreater, b, a),
+            Compare::Ne => self.test(Test::IntegerEqual, a, b),
+            Compare::Le => self.test(Test::IntegerGreater, a, b),
+        };
+        self.unary(Unary::Not, DType::Bool, opposite)
+    }
+
+    fn select(&mut self, _: DType, condition: Vector, yes: Vector, no: Vector) -> Vector {
+        self.region.record(Step::Blend(condition, yes, no))
+    }
+
+    fn shift(&mut self, shift: Shift, _: DType, a: Vector, amount: u32) -> Vector {
+        let amount = amount as u8;
+        self.single(
+            match shift {
+                Shift::Left => Single::ShiftLeft(amount),
+                Shift::Arithmetic => Single::ShiftArithmetic(amount),
+                Shift::Logical => Single::ShiftLogical(amount),
+            },
+            a,
+        )
+    }
+
+    fn reinterpret(&mut self, _: DType, _: DType, a: Vector) -> Vector {
+        a
+    }
+
+    fn convert(&mut self, from: DType, to: DType, a: Vector) -> Vector {
+        match (from, to) {
+            _ if from == to => a,
+            (DType::I32, DType::F32) => self.single(Single::ToFloat, a),
+            (DType::F32, DType::I32) => self.saturate(a),
+            (DType::Bool, _) => {
+                let one = self.constant(Scalar::from_i64(to, 1));
+                self.apply(Op::And, a, one)
+            }
+            (_, DType::Bool) => {
+                let zero = self.constant(Scalar::zero(from));
+                self.compare(Compare::Ne, from, a, zero)
+            }
+            _ => unreachable!("{from} to {to} is not between 32-bit types"),
+        }
+    }
+
+    fn lanewise(&mut self, op: Lanewise, dtype: DType, _: &[Vector]) -> Vector {
+        unreachable!("{op:?} of {dtype} has no vector form")
+    }
+}
+
+impl LeafEmitter for Wide {
+    type Variable = u8;
+
+    fn lanes(&self) -> i64 {
+        self.width.lanes()
+    }
+
+    fn variable(&mut self) -> u8 {
+        let variable = self.variables;
+        self.variables += 1;
+        self.width.clear(&mut self.asm, variable);
+        variable
+    }
+
+    fn accumulate(&mut self, variable: u8, a: Vector, b: Vector) {
+        self.region.record(Step::Accumulate(variable, a, b));
+    }
+
+    fn load(&mut self, cursor: usize, bytes: i32) -> Vector {
+        self.region.record(Step::Load(self.place(cursor, bytes)))
+    }
+
+    fn broadcast(&mut self, cursor: usize, bytes: i32) -> Vector {
+        self.region.record(Step::Broadcast(self.place(cursor, bytes)))
+    }
+
+    fn prefetch(&mut self, cursor: usize, bytes: i32) {
+        let emitted = self.asm.prefetcht0(byte_ptr(self.cursors[cursor] + bytes));
+        emitted.expect(HELD);
+    }
+
+    fn store(&mut self, parameter: usize, bytes: i32, variable: u8) {
+        let to = Place { base: PARAMETERS[parameter].into(), bytes };
+        self.width.store(&mut self.asm, to, variable);
+    }
+
+    fn each_step(&mut self, count: usize, cursors: &[Cursor], unroll: i64, body: &mut dyn FnMut(&mut Self, i64)) {
+        self.start(cursors);
+        for together in [unroll, 1] {
+            let emitted = self.turns(PARAMETERS[count], cursors, together, body);
+            emitted.expect(HELD);
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! The bytes of wide leaves, read back: what they may contain, for sets that this machine has and those it lacks.
+#![allow(missing_docs, reason = "tests")]
+
+mod support;
+
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
+use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, Register};
+use mlc_codegen::base::DType;
+use mlc_codegen::cpu::{Code, Isa, lower};
+use mlc_codegen::kernel::{Body, Contract, Kernel, Node, Unary};
+use support::build::{Build, slot};
+
+fn gemm() -> Kernel {
+    let mut b = Build::new("gemm");
+    let (m, n, k) = (b.axis("m", slot(0)), b.axis("n", slot(1)), b.axis("k", slot(2)));
+    let (x, w, y) = (b.input(DType::F32), b.input(DType::F32), b.output(DType::F32));
+    let (a, right) = (b.read_dense(x, &[m, k]), b.read_dense(w, &[k, n]));
+    let value = b.0.expr.push(Node::Accumulator);
+    let value = b.unary(Unary::Erf, value);
+    let stores = vec![b.store_dense(y, &[m, n], value)];
+    let (m, n, k) = (vec![m], vec![n], vec![k]);
+    b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
+}
+
+/// The finished leaves of a kernel.
+fn leaves(kernel: &Kernel, isa: Isa) -> Vec<Vec<u8>> {
+    let target = target();
+    let lowered = lower(kernel, isa, target, 0);
+    let bytes = lowered.functions.into_iter().filter_map(|code| match code {
+        Code::Bytes(bytes) => Some(bytes),
+        Code::Clif(_) => None,
+    });
+    bytes.collect()
+}
+
+fn target() -> TargetFrontendConfig {
+    let isa = cranelift_native::builder().expect("a supported host");
+    let flags = cranelift_codegen::settings::Flags::new(cranelift_codegen::settings::builder());
+    let config = isa.finish(flags).expect("default flags").frontend_config();
+    assert_eq!(config.default_call_conv, CallConv::SystemV);
+    config
+}
+
+#[test]
+fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
+    for isa in [Isa::Avx2, Isa::Avx512] {
+        let leaves = leaves(&gemm(), isa);
+        assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
+        for (number, bytes) in leaves.iter().enumerate() {
+            check(isa, number, bytes);
+        }
+    }
+}
+
+fn check(isa: Isa, number: usize, bytes: &[u8]) {
+    let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
+    let (mut before, mut pushed, mut stack) = (Mnemonic::INVALID, vec![], true);
+    let mut all = Vec::new();
+    while decoder.can_decode() {
+        let instruction = decoder.decode();
+        all.push(instruction);
+        if instruction.mnemonic() == Mnemonic::Ret {
+            break;
+        }
+    }
+    for instruction in &all {
+        let place = format!("leaf {number} of {isa:?} at {}: {instruction:?}", instruction.ip());
+        assert!(instruction.code() != Instruction::INVALID, "{place}");
+        let vector = (0..instruction.op_count()).any(|i| instruction.op_register(i).is_vector_register());
+        let name = format!("{:?}", instruction.mnemonic());
+        assert!(!vector || name.starts_with('V'), "a legacy move or operation: {place}");
+        let encoding = format!("{:?}", instruction.code());
+        let known = encoding.starts_with("VEX_") || (isa == Isa::Avx512 && encoding.starts_with("EVEX_"));
+        assert!(!vector || known, "above the level: {place}");
+        match instruction.mnemonic() {
+            Mnemonic::Push => pushed.push(instruction.op0_register()),
+            Mnemonic::Pop => assert_eq!(pushed.pop(), Some(instruction.op0_register()), "{place}"),
+            Mnemonic::Ret => assert!(pushed.is_empty(), "{place}"),
+            Mnemonic::Call => panic!("a leaf calls: {place}"),
+            _ => {
+                let own = [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
+                let written = instruction.op0_register();
+                assert!(!own.contains(&written) || pushed.contains(&written), "the caller's register: {place}");
+                stack &= instruction.memory_base() != Register::RSP;
+            }
+        }
+        if name.starts_with('J') {
+            let to = instruction.near_branch_target();
+            assert!(all.iter().any(|other| other.ip() == to), "a branch into an instruction: {place}");
+        }
+        before = if matches!(instruction.mnemonic(), Mnemonic::Pop | Mnemonic::Ret) {
+            before
+        } else {
+            instruction.mnemonic()
+        };
+    }
+    assert!(stack, "leaf {number} of {isa:?} spills");
+    assert_eq!(before, Mnemonic::Vzeroupper, "leaf {number} of {isa:?} leaves dirty registers");
+    assert_eq!(all.last().map(|i| i.mnemonic()), Some(Mnemonic::Ret), "leaf {number} of {isa:?} returns");
+}
+
+/// The tallest tiles: sums in registers of the full width, two vectors a row.
+#[test]
+fn tiles_fill_the_registers() {
+    for (isa, rows, first) in [(Isa::Avx2, 6, Register::YMM0), (Isa::Avx512, 12, Register::ZMM0)] {
+        let tile = &leaves(&gemm(), isa)[8];
+        let mut decoder = Decoder::with_ip(64, tile, 0, DecoderOptions::NONE);
+        let mut sums = std::collections::BTreeSet::new();
+        for instruction in &mut decoder {
+            if instruction.mnemonic() == Mnemonic::Vfmadd231ps {
+                assert!(
+                    instruction.op0_register() >= first && instruction.op0_register() <= first + 31,
+                    "{instruction:?}"
+                );
+                sums.insert(instruction.op0_register());
+            }
+        }
+        assert_eq!(sums.len(), rows * 2, "{isa:?}");
+    }
+}
