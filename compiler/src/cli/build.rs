@@ -10,7 +10,9 @@ use super::phases::{self, Phases};
 use super::source::ModelArgs;
 use crate::graph::Graph;
 use anyhow::Result;
-use mlc_runtime::session::{JitError, check_model};
+use mlc_codegen::base::Interval;
+use mlc_codegen::kernel::Plan;
+use mlc_runtime::session::{JitError, check_model, human};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -78,9 +80,24 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     let output = args.output.clone().unwrap_or_else(|| args.file.with_extension("mlc"));
     artifact.write(&output)?;
     let bytes = std::fs::metadata(&output)?.len();
-    let (kernels, milliseconds) = (artifact.plan.kernels.len(), start.elapsed().as_millis());
-    output::note(&format!("{}: {bytes} bytes, {kernels} kernels, {milliseconds} ms", output.display()));
+    let kernels = match artifact.plan.kernels.len() {
+        1 => "1 kernel".to_owned(),
+        count => format!("{count} kernels"),
+    };
+    let (size, arena, milliseconds) = (human(bytes), arena(&artifact.plan), start.elapsed().as_millis());
+    output::note(&format!("{}: {size}, {kernels}, arena {arena}, {milliseconds} ms", output.display()));
     Ok(true)
+}
+
+/// Bytes for intermediate values, from the least that a call may need to the most.
+fn arena(plan: &Plan) -> String {
+    let ranges = plan.entries.iter().map(|entry| plan.slots.range(&entry.arena));
+    let whole = ranges.reduce(|a, b| a.zip(b).map(|(a, b)| Interval { lo: a.lo.min(b.lo), hi: a.hi.max(b.hi) }));
+    match whole.flatten() {
+        Some(Interval { lo, hi }) if lo == hi => human(hi.max(0) as u64),
+        Some(Interval { lo, hi }) => format!("{} to {}", human(lo.max(0) as u64), human(hi.max(0) as u64)),
+        None => "of any size".to_owned(),
+    }
 }
 
 /// The kernels of a model that was built before, and their code.
