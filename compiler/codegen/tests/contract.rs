@@ -45,6 +45,11 @@ fn gemm(lie: Lie, storage: Storage, prologue: bool, depth: impl Into<Dim>) -> Ke
     let sum = b.binary(Binary::Add, acc, bias);
     let value = b.unary(Unary::Erf, sum);
     let stores = vec![b.store_dense(y, &[m, n], value)];
+    product(b, [m, n, k], [left, right], stores)
+}
+
+/// `left · right` over axes m, n and k, summed in f32.
+fn product(b: Build, [m, n, k]: [AxisId; 3], [left, right]: [ExprId; 2], stores: Vec<Store>) -> Kernel {
     b.finish(Body::Contract(Contract {
         batch: vec![],
         m: vec![m],
@@ -234,16 +239,7 @@ fn one_row() {
         let sum = b.binary(Binary::Add, sum, bias);
         let value = b.unary(Unary::Tanh, sum);
         let stores = vec![b.store_dense(y, &[m, columns], value)];
-        let kernel = b.finish(Body::Contract(Contract {
-            batch: vec![],
-            m: vec![m],
-            n: vec![columns],
-            k: vec![depth],
-            a: left,
-            b: right,
-            accumulator: DType::F32,
-            stores,
-        }));
+        let kernel = product(b, [m, columns, depth], [left, right], stores);
         let mut random = Random(0x5712 + n as u64);
         let buffers = [k, n * k, n, n].map(|elements| random_bytes(F32, elements, &mut random));
         let wide = support::machine::runnable().len() > 1;

@@ -2,6 +2,7 @@
 //!
 //! Invariant: verbs, arguments, values and defaults are clap's; only what clap does not know is said here.
 
+use super::EXIT_CODES;
 use clap::{Arg, Command};
 use std::fmt::Write;
 
@@ -14,14 +15,6 @@ of.
 Results go to standard output, also diagnostics as JSON; all messages go to standard error. Colours and progress bars are
 for terminals.
 
-| exit code | says |
-|---|---|
-| 0 | done |
-| 1 | the model, a file, the data, a comparison or the device said no |
-| 2 | the command line is not one |
-| 101 | a bug of mlc: the message names a file that holds what it takes to find it |
-| 130 | interrupted; what was not finished is gone |
-
 | environment | does |
 |---|---|
 | `NO_COLOR` | no colours, unless it is empty or `0` |
@@ -33,6 +26,8 @@ for terminals.
 pub(super) fn chapter(mut program: Command) -> String {
     program.build();
     let mut page = INTRODUCTION.to_owned();
+    page += "\n| exit code | says |\n|---|---|\n";
+    EXIT_CODES.iter().for_each(|(code, says)| page += &format!("| {code} | {says} |\n"));
     let own = program.get_arguments().filter(|arg| !arg.is_global_set() && shown(arg));
     let _ = writeln!(page, "\n## mlc\n\n```text\nmlc [OPTIONS] COMMAND\n```\n\nWithout a command:\n");
     own.for_each(|arg| page += &line(arg));

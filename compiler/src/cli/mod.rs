@@ -45,18 +45,23 @@ use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
 use std::process::ExitCode;
 
-/// What `--help` says of them.
-const EXIT_CODES: &str = "\
-Exit codes:
-  0    ok
-  1    the model, the data, a comparison, a file or the device said no
-  2    the command line is wrong
-  101  a bug in mlc
-  130  interrupted";
+/// What the exit code of a command says.
+const EXIT_CODES: [(u8, &str); 5] = [
+    (0, "done"),
+    (1, "the model, a file, the data, a comparison or the device said no"),
+    (2, "the command line is not one"),
+    (101, "a bug of mlc: the message names a file that holds what it takes to find it"),
+    (130, "interrupted; what was not finished is gone"),
+];
+
+fn exit_codes() -> String {
+    let lines: Vec<String> = EXIT_CODES.iter().map(|(code, says)| format!("  {code:<3}  {says}")).collect();
+    format!("Exit codes:\n{}", lines.join("\n"))
+}
 
 /// A compiler for neural networks.
 #[derive(Debug, Parser)]
-#[command(name = "mlc", arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "mlc", arg_required_else_help = true, after_help = exit_codes())]
 struct Cli {
     /// How diagnostics are shown.
     #[arg(long, global = true, value_enum, default_value_t = output::MessageFormat::Human)]
