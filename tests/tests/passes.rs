@@ -319,7 +319,7 @@ fn seed() -> u64 {
 #[test]
 fn drawn_programs_keep_their_answers() {
     let mut draw = Draw(seed());
-    let mut fewer = 0;
+    let (mut plain, mut passed) = (0, 0);
     for _ in 0..12 {
         let bench = random::program(&mut draw);
         bench.same(&EXACT, &[("x", &draw.tensor(&[3, 4], true))], 0.0);
@@ -335,7 +335,8 @@ fn drawn_programs_keep_their_answers() {
             let graph = bench.after(passes);
             graph.nodes_within(&graph.entries[0].body).len()
         };
-        fewer += count(&["dce"]) - count(&usual);
+        plain += count(&["dce"]);
+        passed += count(&usual);
     }
-    assert!(fewer > 0, "passes found nothing to do in any program");
+    assert!(passed < plain, "passes found nothing to do in any program");
 }
