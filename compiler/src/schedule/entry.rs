@@ -6,6 +6,7 @@ use super::elements::Elements;
 use super::groups::Groups;
 use super::homes::{Home, Lease};
 use super::kernels::{Kernels, Purpose, name};
+use super::layout;
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
 use crate::ops::{IndexUse, Lowering};
 use crate::types::{Loc, TensorType};
@@ -51,10 +52,12 @@ pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
         constants: Constants::default(),
         sources: vec![],
     };
-    let (mut entries, mut purposes) = (Vec::new(), Vec::new());
+    let (mut entries, mut purposes, mut shapes) = (Vec::new(), Vec::new(), Vec::new());
     for entry in &graph.entries {
-        let (plan, made) = Walk::new(&mut shared, entry).run(entry)?;
-        entries.push(plan);
+        let mut walk = Walk::new(&mut shared, entry);
+        let (steps, made) = walk.run(entry)?;
+        shapes.push(std::mem::take(&mut walk.shapes));
+        entries.push(walk.plan(entry, steps));
         purposes.push(made);
     }
     let states = graph.states.values().map(|state| StateDef {
@@ -62,13 +65,14 @@ pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
         dtype: state.ty.dtype,
         dims: state.ty.dims.clone(),
     });
-    let plan = Plan {
+    let mut plan = Plan {
         states: states.collect(),
         constants: shared.constants.table(graph),
         slots: shared.slots,
         kernels: shared.kernels.finish(),
         entries,
     };
+    layout::arrange(&mut plan, &shapes);
     Ok(Scheduled { plan, constants: shared.constants.finish(), sources: shared.sources, purposes })
 }
 
@@ -99,6 +103,8 @@ struct Walk<'s, 'g> {
     /// Where a value shall be made, when someone has said so.
     wanted: HashMap<ValueId, Argument>,
     buffers: Vec<BufferDef>,
+    /// The dims of each buffer's tensor, of those in the arena.
+    shapes: Vec<Option<Vec<Dim>>>,
     arena: Arena,
     leases: HashMap<ValueId, Lease>,
     /// By call.
@@ -115,13 +121,15 @@ impl<'s, 'g> Walk<'s, 'g> {
             homes: HashMap::new(),
             wanted: HashMap::new(),
             buffers: vec![],
+            shapes: vec![],
             arena: Arena::default(),
             leases: HashMap::new(),
             purposes: vec![],
         }
     }
 
-    fn run(mut self, entry: &Entry) -> Result<(EntryPlan, Vec<Purpose>), ScheduleError> {
+    /// The steps of an entry, and what its calls are for.
+    fn run(&mut self, entry: &Entry) -> Result<(Vec<Step>, Vec<Purpose>), ScheduleError> {
         let graph = self.shared.graph;
         self.check_sizes(entry)?;
         for (i, input) in entry.inputs.iter().enumerate() {
@@ -143,8 +151,7 @@ impl<'s, 'g> Walk<'s, 'g> {
         for (value, argument) in copies {
             self.copy(value, argument, &mut steps);
         }
-        let purposes = std::mem::take(&mut self.purposes);
-        Ok((self.plan(entry, steps), purposes))
+        Ok((steps, std::mem::take(&mut self.purposes)))
     }
 
     fn plan(self, entry: &Entry, steps: Vec<Step>) -> EntryPlan {
@@ -366,7 +373,7 @@ impl<'s, 'g> Walk<'s, 'g> {
     fn constant_buffer(&mut self, constant: ConstantId) -> PlanBuffer {
         let data = &self.shared.graph.constants[constant];
         let place = Place::Constant(self.shared.constants.number(constant));
-        self.buffer(BufferDef { place, storage: data.storage, elements: data.ty.elements() })
+        self.buffer(BufferDef { place, storage: data.storage, elements: data.ty.elements() }, &data.ty.dims)
     }
 
     /// The state itself, or a copy of it where it is still used after it has been written.

@@ -5,6 +5,7 @@
 //! Invariant: the plan computes what the graph says. What is chosen here is only where values lie and what is fused.
 
 mod arena;
+mod axes;
 mod constants;
 mod elements;
 mod entry;
@@ -13,6 +14,7 @@ mod fused;
 mod groups;
 mod homes;
 mod kernels;
+mod layout;
 
 pub use entry::{ScheduleError, Scheduled, schedule};
 pub use explain::explain;

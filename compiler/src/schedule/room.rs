@@ -3,11 +3,13 @@
 use super::*;
 
 impl Walk<'_, '_> {
-    /// The number of a buffer. Values that lie in one region in turn, as tensors of one size, share it.
-    pub(super) fn buffer(&mut self, def: BufferDef) -> PlanBuffer {
-        let found = self.buffers.iter().position(|b| *b == def);
+    /// The number of a buffer. Each tensor of the arena has its own, so that its layout can be chosen by itself.
+    pub(super) fn buffer(&mut self, def: BufferDef, dims: &[Dim]) -> PlanBuffer {
+        let own = matches!(def.place, Place::Arena { .. });
+        let found = self.buffers.iter().position(|b| *b == def).filter(|_| !own);
         let index = found.unwrap_or_else(|| {
             self.buffers.push(def);
+            self.shapes.push(own.then(|| dims.to_vec()));
             self.buffers.len() - 1
         });
         PlanBuffer(index as u32)
@@ -15,7 +17,7 @@ impl Walk<'_, '_> {
 
     pub(super) fn placed(&mut self, place: Place, ty: &TensorType) -> Home {
         let storage = Storage::Plain(ty.dtype);
-        let buffer = self.buffer(BufferDef { place, storage, elements: ty.elements() });
+        let buffer = self.buffer(BufferDef { place, storage, elements: ty.elements() }, &ty.dims);
         Home::Memory { argument: Argument::Buffer(buffer), storage }
     }
 
@@ -28,7 +30,7 @@ impl Walk<'_, '_> {
         let (storage, elements) = (Storage::Plain(ty.dtype), ty.elements());
         let region = self.arena.take(&mut self.shared.slots, storage, &elements);
         let place = Place::Arena { offset: self.arena.offset(region) };
-        let buffer = self.buffer(BufferDef { place, storage, elements });
+        let buffer = self.buffer(BufferDef { place, storage, elements }, &ty.dims);
         (Argument::Buffer(buffer), Lease { region })
     }
 
