@@ -49,7 +49,9 @@ fn roles(kernel: &Kernel) -> Option<Roles> {
     let all = (0..kernel.axes.len() as u32).map(AxisId);
     match &kernel.body {
         Body::Map(_) => Some(vec![all.collect(), vec![]]),
-        Body::Reduce(reduce) => Some(vec![all.filter(|axis| !reduce.over.contains(axis)).collect(), reduce.over.clone()]),
+        Body::Reduce(reduce) => {
+            Some(vec![all.filter(|axis| !reduce.over.contains(axis)).collect(), reduce.over.clone()])
+        }
         Body::Contract(c) => Some(vec![c.batch.clone(), c.m.clone(), c.n.clone(), c.k.clone()]),
         Body::Attention(_) | Body::Loops(_) => None,
     }
@@ -169,7 +171,8 @@ fn moves_alone(coord: &Coord, axis: AxisId) -> bool {
 
 fn one_axis(kernel: &Kernel, outer: AxisId, inner: AxisId) -> bool {
     let extent = &kernel.axis(inner).extent;
-    let positions = kernel.expr.nodes.iter().any(|node| matches!(node, Node::Position(a) if [outer, inner].contains(a)));
+    let positions =
+        kernel.expr.nodes.iter().any(|node| matches!(node, Node::Position(a) if [outer, inner].contains(a)));
     let stores = kernel.stores();
     let mut accesses = kernel.operands.iter().chain(stores.iter().map(|store| &store.access));
     let even = |access: &Access| {
@@ -182,9 +185,7 @@ fn one_axis(kernel: &Kernel, outer: AxisId, inner: AxisId) -> bool {
         };
         match (&mentions(outer)[..], &mentions(inner)[..]) {
             ([], []) => true,
-            ([a], [b]) => {
-                moves_alone(a, outer) && moves_alone(b, inner) && a.stride == b.stride.clone() * extent
-            }
+            ([a], [b]) => moves_alone(a, outer) && moves_alone(b, inner) && a.stride == b.stride.clone() * extent,
             _ => false,
         }
     };

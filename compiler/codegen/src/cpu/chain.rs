@@ -26,7 +26,7 @@ struct Chain {
 }
 
 /// Pointers that a leaf has registers for.
-const POINTERS: usize = 11;
+pub(super) const POINTERS: usize = 11;
 
 impl Chain {
     /// `None` where an expression needs what these leaves lack. The driver's lanes are along the axis.
@@ -72,40 +72,52 @@ impl Chain {
 
     /// The values of all nodes at the cursors.
     fn emit(&self, e: &mut Wide, kernel: &Kernel, types: &Types) -> Vec<Option<<Wide as Arithmetic>::Value>> {
-        let mut values = vec![None; kernel.expr.nodes.len()];
-        for id in &self.nodes {
-            let value = |id: &ExprId| values[id.0 as usize].expect("nodes stand after what they use");
-            let dtype = types.of(*id);
-            let result = if let Some(row) = self.rows.iter().position(|row| row == id) {
-                e.load(row, 0)
-            } else if let Some(place) = self.fixed.iter().position(|fixed| fixed == id) {
-                e.broadcast(self.rows.len(), place as i32 * 4)
-            } else {
-                match &kernel.expr.nodes[id.0 as usize] {
-                    Node::Constant(scalar) => e.constant(*scalar),
-                    Node::Unary(op, a) => {
-                        let a = value(a);
-                        expr::unary(e, *op, dtype, a)
-                    }
-                    Node::Binary(op, a, b) => expr::binary(e, *op, dtype, value(a), value(b)),
-                    Node::Compare(op, a, b) => e.compare(*op, types.of(*a), value(a), value(b)),
-                    Node::Select(condition, yes, no) => e.select(dtype, value(condition), value(yes), value(no)),
-                    Node::Convert(to, a) => expr::convert(e, types.of(*a), *to, value(a)),
-                    node => unreachable!("{node:?} is read or fixed"),
-                }
-            };
-            values[id.0 as usize] = Some(result);
-        }
-        values
+        computed(e, kernel, types, &self.nodes, &mut |e, id| {
+            if let Some(row) = self.rows.iter().position(|row| *row == id) {
+                return Some(e.load(row, 0));
+            }
+            let place = self.fixed.iter().position(|fixed| *fixed == id)?;
+            Some(e.broadcast(self.rows.len(), place as i32 * 4))
+        })
     }
 }
 
-fn is_word(dtype: DType) -> bool {
+/// The values of nodes, which stand after what they use: what `read` gives, and what is computed from it.
+pub(super) fn computed(
+    e: &mut Wide,
+    kernel: &Kernel,
+    types: &Types,
+    nodes: &[ExprId],
+    read: &mut dyn FnMut(&mut Wide, ExprId) -> Option<<Wide as Arithmetic>::Value>,
+) -> Vec<Option<<Wide as Arithmetic>::Value>> {
+    let mut values = vec![None; kernel.expr.nodes.len()];
+    for id in nodes {
+        let value = |id: &ExprId| values[id.0 as usize].expect("nodes stand after what they use");
+        let dtype = types.of(*id);
+        let result = match (read(e, *id), &kernel.expr.nodes[id.0 as usize]) {
+            (Some(value), _) => value,
+            (None, Node::Constant(scalar)) => e.constant(*scalar),
+            (None, Node::Unary(op, a)) => {
+                let a = value(a);
+                expr::unary(e, *op, dtype, a)
+            }
+            (None, Node::Binary(op, a, b)) => expr::binary(e, *op, dtype, value(a), value(b)),
+            (None, Node::Compare(op, a, b)) => e.compare(*op, types.of(*a), value(a), value(b)),
+            (None, Node::Select(condition, yes, no)) => e.select(dtype, value(condition), value(yes), value(no)),
+            (None, Node::Convert(to, a)) => expr::convert(e, types.of(*a), *to, value(a)),
+            (None, node) => unreachable!("{node:?} is read or fixed"),
+        };
+        values[id.0 as usize] = Some(result);
+    }
+    values
+}
+
+pub(super) fn is_word(dtype: DType) -> bool {
     matches!(dtype, DType::F32 | DType::I32 | DType::Bool)
 }
 
 /// Whether neighbours along the axis are neighbours in memory, whatever the sizes, as 32-bit numbers.
-fn is_row(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
+pub(super) fn is_row(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
     let word = matches!(kernel.buffer(access.buffer).storage, Storage::Plain(DType::F32 | DType::I32));
     let stable = kernel.buffer(access.buffer).role != Role::ReadWrite;
     word && stable
@@ -114,7 +126,7 @@ fn is_row(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
 }
 
 /// Whether a node whose inputs and result are words is computed in vectors.
-fn computes(node: &Node, types: &Types) -> bool {
+pub(super) fn computes(node: &Node, types: &Types) -> bool {
     match node {
         Node::Unary(op, _) => !matches!(op, Unary::Sin | Unary::Cos),
         Node::Binary(op, a, _) => match op {

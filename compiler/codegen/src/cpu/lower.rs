@@ -5,7 +5,8 @@ use super::contract::ContractPlan;
 use super::driver::{Accumulator, Driver};
 use super::leaves::Leaf;
 use super::select::{self, Isa};
-use super::{attention, contract, leaves, nest};
+use super::windows::WindowPlan;
+use super::{attention, contract, leaves, nest, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;
 use cranelift_codegen::ir::types::I64;
@@ -48,6 +49,11 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
         let body = |d: &mut Driver| attention::lower(d, &plan);
         let functions = with_leaves(kernel, isa, target, first, &leaves::contract(isa), &body);
         return Lowered { functions, scratch, path: "attention" };
+    }
+    if let Some(plan) = WindowPlan::new(kernel, isa) {
+        let scratch = plan.scratch();
+        let functions = with_leaves(kernel, isa, target, first, &[], &|d| windows::lower(d, &plan));
+        return Lowered { functions, scratch, path: "windows" };
     }
     let general = kernel.as_loops();
     let types = general.types().expect("a verified kernel's loops are typed");

@@ -28,6 +28,8 @@ mod pack;
 mod rounding;
 pub mod select;
 mod value;
+mod window_leaf;
+mod windows;
 mod x86;
 
 pub use lower::{Code, Lowered, lower, signature};

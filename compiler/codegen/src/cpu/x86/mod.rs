@@ -10,5 +10,6 @@ mod rows;
 mod wide;
 
 pub(super) use machine::Width;
+pub(super) use region::OutOfRegisters;
 pub(super) use rows::{Kept, copy, dot, strip, transpose};
 pub(super) use wide::Wide;

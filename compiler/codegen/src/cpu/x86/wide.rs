@@ -114,7 +114,12 @@ impl Wide {
 
     /// Writes a vector at a cursor.
     pub(in crate::cpu) fn store_at(&mut self, cursor: usize, value: Vector) {
-        let place = self.place(cursor, 0);
+        self.store_past(cursor, 0, value);
+    }
+
+    /// Writes a vector `bytes` past a cursor.
+    pub(in crate::cpu) fn store_past(&mut self, cursor: usize, bytes: i32, value: Vector) {
+        let place = self.place(cursor, bytes);
         self.region.record(Step::Store(place, value));
     }
 
@@ -377,7 +382,7 @@ impl LeafEmitter for Wide {
 
     fn each_step(&mut self, count: usize, cursors: &[Cursor], unroll: i64, body: &mut dyn FnMut(&mut Self, i64)) {
         self.start(cursors);
-        for together in [unroll, 1] {
+        for together in [unroll, 1].into_iter().take(if unroll > 1 { 2 } else { 1 }) {
             let emitted = self.turns(PARAMETERS[count], cursors, together, body);
             emitted.expect(HELD);
         }

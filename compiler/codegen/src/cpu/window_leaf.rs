@@ -1,0 +1,119 @@
+//! The leaf of a tile of windows: `(vectors, pointers)`, the folds of all windows of the tile side by side in registers.
+
+use super::arithmetic::{Arithmetic, Cursor, LeafEmitter, Start};
+use super::chain::computed;
+use super::expr;
+use super::windows::{Inside, Read, WindowPlan};
+use super::x86::{OutOfRegisters, Wide};
+use crate::base::DType;
+use crate::kernel::{Binary, ExprId, Fold, FoldKind, Node};
+use std::collections::HashMap;
+
+type Vector = <Wide as Arithmetic>::Value;
+
+/// The bytes of the leaf for a run of rows and the neighbours of a tile, which say what of their windows lies inside.
+pub(super) fn emit(plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Result<Vec<u8>, OutOfRegisters> {
+    let vector = plan.width.lanes() * 4;
+    let moves = (plan.reads.iter().map(|read| read.varies))
+        .chain(plan.rows.iter().map(|_| true))
+        .chain((!plan.fixed.is_empty()).then_some(false))
+        .chain(plan.stored.iter().map(|_| true));
+    let cursor =
+        |(place, moves)| Cursor { start: Start::Listed { list: 1, place }, bytes: if moves { vector } else { 0 } };
+    let cursors: Vec<Cursor> = moves.enumerate().map(cursor).collect();
+    Wide::chain(plan.width, |e| {
+        e.each_step(0, &cursors, 1, &mut |e, _| {
+            let sums = folded(e, plan, row, places);
+            for (neighbour, sum) in (0..).zip(sums) {
+                store(e, plan, neighbour, sum);
+            }
+        });
+    })
+}
+
+/// The folds of the tile's windows, tap by tap.
+fn folded(e: &mut Wide, plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Vec<Vector> {
+    let fold = &plan.reduce.folds[0];
+    let mut sums: Vec<Option<Vector>> = vec![None; places.len()];
+    let mut loaded = HashMap::new();
+    for tap in 0..plan.reads[0].taps.len() {
+        for (neighbour, (sum, place)) in (0..).zip(sums.iter_mut().zip(places)) {
+            let inside = |read: usize| row[read][tap] && place[read][tap];
+            if is_neutral(plan, fold, &inside) {
+                continue;
+            }
+            let mut read = |e: &mut Wide, id: ExprId| {
+                let number = plan.reads.iter().position(|read| read.node == id)?;
+                let read = &plan.reads[number];
+                if !inside(number) {
+                    return Some(e.constant(plan.kernel.operand(read.operand).fill));
+                }
+                let bytes = offset(read, tap, neighbour);
+                Some(*loaded.entry((number, bytes)).or_insert_with(|| match read.varies {
+                    true => e.load(number, bytes),
+                    false => e.broadcast(number, bytes),
+                }))
+            };
+            *sum = Some(step(e, plan, fold, *sum, &mut read));
+        }
+    }
+    let start = fold.kind.start(DType::F32);
+    sums.into_iter().map(|sum| sum.unwrap_or_else(|| e.constant(start))).collect()
+}
+
+fn offset(read: &Read, tap: usize, neighbour: i64) -> i32 {
+    ((read.taps[tap] + neighbour * read.next) * 4) as i32
+}
+
+/// Whether what is read outside changes nothing.
+fn is_neutral(plan: &WindowPlan, fold: &Fold, inside: &dyn Fn(usize) -> bool) -> bool {
+    let outside = |read: &usize| !inside(*read);
+    (0..plan.reads.len()).filter(outside).any(|read| {
+        let read = &plan.reads[read];
+        read.node == fold.value && plan.kernel.operand(read.operand).fill == fold.kind.start(DType::F32)
+    })
+}
+
+/// The fold with one more value.
+fn step(
+    e: &mut Wide,
+    plan: &WindowPlan,
+    fold: &Fold,
+    sum: Option<Vector>,
+    read: &mut dyn FnMut(&mut Wide, ExprId) -> Option<Vector>,
+) -> Vector {
+    let product = match plan.kernel.expr.nodes[fold.value.0 as usize] {
+        Node::Binary(Binary::Mul, a, b) if fold.kind == FoldKind::Sum => Some((a, b)),
+        _ => None,
+    };
+    let of = |values: &[Option<Vector>], id: ExprId| values[id.0 as usize].expect("nodes stand after what they use");
+    if let (Some((a, b)), Some(sum)) = (product, sum) {
+        let nodes: Vec<ExprId> = plan.value_nodes.iter().copied().filter(|id| *id != fold.value).collect();
+        let values = computed(e, plan.kernel, &plan.types, &nodes, read);
+        return e.multiply_add(DType::F32, of(&values, a), of(&values, b), sum);
+    }
+    let values = computed(e, plan.kernel, &plan.types, &plan.value_nodes, read);
+    let value = of(&values, fold.value);
+    sum.map_or(value, |sum| expr::binary(e, fold.kind.combine(DType::F32), DType::F32, sum, value))
+}
+
+/// Stores what follows from the fold of one neighbour.
+fn store(e: &mut Wide, plan: &WindowPlan, neighbour: i64, sum: Vector) {
+    let (first_row, block) = (plan.reads.len(), plan.reads.len() + plan.rows.len());
+    let mut read = |e: &mut Wide, id: ExprId| {
+        if matches!(plan.kernel.expr.nodes[id.0 as usize], Node::Cell(_)) {
+            return Some(sum);
+        }
+        if let Some(row) = plan.rows.iter().position(|(node, ..)| *node == id) {
+            return Some(e.load(first_row + row, (neighbour * plan.rows[row].2 * 4) as i32));
+        }
+        let place = plan.fixed.iter().position(|fixed| *fixed == id)?;
+        Some(e.broadcast(block, place as i32 * 4))
+    };
+    let values = computed(e, plan.kernel, &plan.types, &plan.store_nodes, &mut read);
+    let first_store = block + usize::from(!plan.fixed.is_empty());
+    for ((cursor, next), store) in (first_store..).zip(&plan.stored).zip(&plan.reduce.stores) {
+        let value = values[store.value.0 as usize].expect("roots are nodes");
+        e.store_past(cursor, (neighbour * next * 4) as i32, value);
+    }
+}
