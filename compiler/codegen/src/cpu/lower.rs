@@ -38,6 +38,11 @@ pub struct Lowered {
 
 /// Lowers a verified kernel. `first` is the number of the first function in the module it will join.
 pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32) -> Lowered {
+    if let Some(window) = windows::as_window(kernel)
+        && let Some(plan) = WindowPlan::new(&window, isa)
+    {
+        return with_windows(&plan, isa, target, first);
+    }
     if let Some(plan) = ContractPlan::new(kernel, isa) {
         let scratch = plan.scratch();
         let body = |d: &mut Driver| contract::lower(d, &plan);
@@ -51,9 +56,7 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
         return Lowered { functions, scratch, path: "attention" };
     }
     if let Some(plan) = WindowPlan::new(kernel, isa) {
-        let scratch = plan.scratch();
-        let functions = with_leaves(kernel, isa, target, first, &[], &|d| windows::lower(d, &plan));
-        return Lowered { functions, scratch, path: "windows" };
+        return with_windows(&plan, isa, target, first);
     }
     let general = kernel.as_loops();
     let types = general.types().expect("a verified kernel's loops are typed");
@@ -61,6 +64,11 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
     let path = if lanes.is_some() { "lanes" } else { "loops" };
     let functions = with_leaves(&general, isa, target, first, &[], &|d| nest::lower(d, lanes));
     Lowered { functions, scratch: Dim::from(0), path }
+}
+
+fn with_windows(plan: &WindowPlan, isa: Isa, target: TargetFrontendConfig, first: u32) -> Lowered {
+    let functions = with_leaves(plan.kernel, isa, target, first, &[], &|d| windows::lower(d, plan));
+    Lowered { functions, scratch: plan.scratch(), path: "windows" }
 }
 
 /// The leaves, those that `body` made, and the entry around it.

@@ -13,7 +13,10 @@ use super::select::Isa;
 use super::window_leaf;
 use super::x86::Width;
 use crate::base::{DType, Dim, Storage};
-use crate::kernel::{Access, AxisId, Body, Coord, ExprId, Index, Kernel, Node, OperandId, Reduce, Role, Source, Types};
+use crate::kernel::{
+    Access, AxisId, Binary, Body, Coord, ExprId, Fold, FoldKind, Index, Kernel, Node, OperandId, Reduce, Role, Source,
+    Types,
+};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::F32;
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -304,6 +307,32 @@ impl<'k> WindowPlan<'k> {
         }
         false
     }
+}
+
+/// A contraction over few places of a picture, as the fold that it is: a convolution of few channels.
+pub(super) fn as_window(kernel: &Kernel) -> Option<Kernel> {
+    let Body::Contract(contract) = &kernel.body else { return None };
+    let slides = |coord: &Coord| match &coord.source {
+        Source::Index(index) => {
+            let inside = index.terms.iter().filter(|(axis, _)| contract.k.contains(axis)).count();
+            inside > 0 && inside < index.terms.len()
+        }
+        Source::Value(_) => false,
+    };
+    let sliding = kernel.operands.iter().any(|access| access.coords.iter().any(slides));
+    if !sliding || contract.accumulator != DType::F32 {
+        return None;
+    }
+    let mut window = kernel.clone();
+    let types = kernel.types().ok()?;
+    if [contract.a, contract.b].iter().any(|side| types.of(*side) != DType::F32) {
+        return None;
+    }
+    let value = window.expr.binary(Binary::Mul, contract.a, contract.b);
+    window.expr.nodes.iter_mut().filter(|node| **node == Node::Accumulator).for_each(|node| *node = Node::Cell(0));
+    let folds = vec![Fold { kind: FoldKind::Sum, value }];
+    window.body = Body::Reduce(Reduce { over: contract.k.clone(), folds, stores: contract.stores.clone() });
+    Some(window)
 }
 
 /// Every position of axes whose extents are known and few, the last axis fastest.
