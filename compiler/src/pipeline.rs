@@ -201,7 +201,7 @@ pub fn lowered(
     file: u32,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Artifact, BuildError> {
-    let Scheduled { plan, constants, sources: places, .. } = schedule(graph)?;
+    let Scheduled { plan, constants, panels, sources: places, .. } = schedule(graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
             .map_err(|why| BuildError::Kernel { kernel: kernel.name.clone(), why })?;
@@ -224,9 +224,13 @@ pub fn lowered(
         return Err(BuildError::Memory { needed: all, allowed: pipeline.max_memory });
     }
     let (mut bytes, mut done) = (Vec::with_capacity(constants.len()), 0);
-    for id in constants {
+    for (id, panels) in constants.into_iter().zip(panels) {
         let constant = &graph.constants[id];
-        bytes.push(read(graph, id)?);
+        let stored = read(graph, id)?;
+        bytes.push(match panels {
+            Some(panels) => Bytes::copied(&panels.laid_out(stored.bytes()))?,
+            None => stored,
+        });
         done += size(constant);
         watch(done, all);
     }

@@ -280,7 +280,7 @@ fn rewritten(kernel: &Kernel, arguments: &[Argument], last: &Shapes) -> Kernel {
     new
 }
 
-fn each_call(steps: &[Step], body: &mut dyn FnMut(&Call)) {
+pub(super) fn each_call(steps: &[Step], body: &mut dyn FnMut(&Call)) {
     for step in steps {
         match step {
             Step::Call(call) => body(call),
@@ -294,7 +294,7 @@ fn each_call(steps: &[Step], body: &mut dyn FnMut(&Call)) {
     }
 }
 
-fn each_call_mut(steps: &mut [Step], body: &mut dyn FnMut(&mut Call)) {
+pub(super) fn each_call_mut(steps: &mut [Step], body: &mut dyn FnMut(&mut Call)) {
     for step in steps {
         match step {
             Step::Call(call) => body(call),

@@ -10,6 +10,7 @@ mod constants;
 mod elements;
 mod entry;
 mod explain;
+mod filters;
 mod fused;
 mod groups;
 mod homes;

@@ -62,11 +62,16 @@ impl<'f> Driver<'f, '_> {
 
     /// A leaf of two parameters from its bytes.
     pub(super) fn leaf(&mut self, bytes: Vec<u8>) -> FuncRef {
+        self.leaf_of(bytes, 2)
+    }
+
+    /// A leaf of so many parameters from its bytes.
+    pub(super) fn leaf_of(&mut self, bytes: Vec<u8>, parameters: usize) -> FuncRef {
         let place = self.made.iter().position(|other| *other == bytes).unwrap_or_else(|| {
             self.made.push(bytes);
             self.made.len() - 1
         });
-        lower::import(&mut self.b, self.first_made + place as u32, 2)
+        lower::import(&mut self.b, self.first_made + place as u32, parameters)
     }
 
     pub(super) fn integer(&mut self, value: i64) -> Value {

@@ -6,7 +6,8 @@ use super::driver::{Accumulator, Driver};
 use super::leaves::Leaf;
 use super::select::{self, Isa};
 use super::windows::WindowPlan;
-use super::{attention, contract, leaves, nest, windows};
+use super::convolve::ConvolvePlan;
+use super::{attention, contract, convolve, leaves, nest, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;
 use cranelift_codegen::ir::types::I64;
@@ -42,6 +43,10 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
         && let Some(plan) = WindowPlan::new(&window, isa)
     {
         return with_windows(&plan, isa, target, first);
+    }
+    if let Some(plan) = ConvolvePlan::new(kernel, isa) {
+        let functions = with_leaves(kernel, isa, target, first, &[], &|d| convolve::lower(d, &plan));
+        return Lowered { functions, scratch: plan.scratch(), path: "convolve" };
     }
     if let Some(plan) = ContractPlan::new(kernel, isa) {
         let scratch = plan.scratch();

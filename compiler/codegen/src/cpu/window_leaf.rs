@@ -14,10 +14,7 @@ type Vector = <Wide as Arithmetic>::Value;
 /// The bytes of the leaf for a run of rows and the neighbours of a tile, which say what of their windows lies inside.
 pub(super) fn emit(plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Result<Vec<u8>, OutOfRegisters> {
     let vector = plan.width.lanes() * 4;
-    let moves = (plan.reads.iter().map(|read| read.varies))
-        .chain(plan.rows.iter().map(|_| true))
-        .chain((!plan.fixed.is_empty()).then_some(false))
-        .chain(plan.stored.iter().map(|_| true));
+    let moves = plan.reads.iter().map(|read| read.varies).chain(plan.epilogue.moves());
     let cursor =
         |(place, moves)| Cursor { start: Start::Listed { list: 1, place }, bytes: if moves { vector } else { 0 } };
     let cursors: Vec<Cursor> = moves.enumerate().map(cursor).collect();
@@ -25,7 +22,8 @@ pub(super) fn emit(plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Result
         e.each_step(0, &cursors, 1, &mut |e, _| {
             let sums = folded(e, plan, row, places);
             for (neighbour, sum) in (0..).zip(sums) {
-                store(e, plan, neighbour, sum);
+                let kernel = (plan.kernel, &plan.types);
+                plan.epilogue.store(e, kernel, plan.reads.len(), (neighbour, 0), sum);
             }
         });
     })
@@ -95,25 +93,4 @@ fn step(
     let values = computed(e, plan.kernel, &plan.types, &plan.value_nodes, read);
     let value = of(&values, fold.value);
     sum.map_or(value, |sum| expr::binary(e, fold.kind.combine(DType::F32), DType::F32, sum, value))
-}
-
-/// Stores what follows from the fold of one neighbour.
-fn store(e: &mut Wide, plan: &WindowPlan, neighbour: i64, sum: Vector) {
-    let (first_row, block) = (plan.reads.len(), plan.reads.len() + plan.rows.len());
-    let mut read = |e: &mut Wide, id: ExprId| {
-        if matches!(plan.kernel.expr.nodes[id.0 as usize], Node::Cell(_)) {
-            return Some(sum);
-        }
-        if let Some(row) = plan.rows.iter().position(|(node, ..)| *node == id) {
-            return Some(e.load(first_row + row, (neighbour * plan.rows[row].2 * 4) as i32));
-        }
-        let place = plan.fixed.iter().position(|fixed| *fixed == id)?;
-        Some(e.broadcast(block, place as i32 * 4))
-    };
-    let values = computed(e, plan.kernel, &plan.types, &plan.store_nodes, &mut read);
-    let first_store = block + usize::from(!plan.fixed.is_empty());
-    for ((cursor, next), store) in (first_store..).zip(&plan.stored).zip(&plan.reduce.stores) {
-        let value = values[store.value.0 as usize].expect("roots are nodes");
-        e.store_past(cursor, (neighbour * next * 4) as i32, value);
-    }
 }

@@ -7,8 +7,9 @@
 //! compute is the same, bit by bit, and both belong to one part.
 
 use super::address::{Motion, motion};
-use super::chain::{POINTERS, computes, is_row, is_word};
+use super::chain::{POINTERS, computes, is_word};
 use super::driver::Driver;
+use super::epilogue::{Epilogue, constant_step, lies_along};
 use super::select::Isa;
 use super::window_leaf;
 use super::x86::Width;
@@ -60,14 +61,9 @@ pub(super) struct WindowPlan<'k> {
     /// The one of them that guards depend on, and where the guards change along it.
     across: Option<AxisId>,
     pub(super) reads: Vec<Read>,
-    /// Nodes of the fold's value, and of what is stored.
+    /// Nodes of the fold's value.
     pub(super) value_nodes: Vec<ExprId>,
-    pub(super) store_nodes: Vec<ExprId>,
-    /// Rows that stores read, and elements from one neighbour to the next; what they take that is the same for a tile.
-    pub(super) rows: Vec<(ExprId, OperandId, i64)>,
-    pub(super) fixed: Vec<ExprId>,
-    /// Elements between neighbours of each store.
-    pub(super) stored: Vec<i64>,
+    pub(super) epilogue: Epilogue<'k>,
     /// The leaves, by run of `across` and group of tiles.
     tile: i64,
     runs: Vec<i64>,
@@ -90,14 +86,19 @@ impl<'k> WindowPlan<'k> {
         let taps = positions(kernel, &reduce.over)?;
         let rows: Vec<AxisId> =
             (0..kernel.axes.len() as u32).map(AxisId).filter(|a| !reduce.over.contains(a)).collect();
-        let lanes = *rows.iter().rev().find(|axis| stores_lie_along(kernel, reduce, &types, **axis))?;
+        let side_by_side = |axis: &&AxisId| {
+            let mut stores = reduce.stores.iter();
+            stores.all(|store| lies_along(kernel, &types, store, **axis, &reduce.over))
+        };
+        let lanes = *rows.iter().rev().find(side_by_side)?;
         let channels = kernel.axis(lanes).extent.as_constant().filter(|channels| *channels >= width.lanes())?;
         let fixed_extent = |axis: &&AxisId| kernel.axis(**axis).extent.as_constant().is_some_and(|extent| extent > 0);
         let along = rows.iter().rev().filter(|axis| **axis != lanes).find(fixed_extent).copied();
         let length = along.map_or(1, |axis| kernel.axis(axis).extent.as_constant().unwrap_or(1));
         let outer: Vec<AxisId> = rows.iter().copied().filter(|axis| *axis != lanes && Some(*axis) != along).collect();
         let value_nodes = kernel.reachable(&[fold.value]);
-        let roots: Vec<ExprId> = reduce.stores.iter().map(|store| store.value).collect();
+        let tile: Vec<AxisId> = along.into_iter().collect();
+        let epilogue = Epilogue::new(kernel, &types, &reduce.stores, lanes, &tile, &reduce.over)?;
         let mut plan = WindowPlan {
             kernel,
             types,
@@ -111,22 +112,21 @@ impl<'k> WindowPlan<'k> {
             outer,
             reads: vec![],
             value_nodes,
-            store_nodes: kernel.reachable(&roots),
-            rows: vec![],
-            fixed: vec![],
-            stored: vec![],
+            epilogue,
             tile: 1,
             runs: vec![],
             groups: vec![],
             leaves: vec![],
         };
         plan.find_reads(&taps)?;
-        plan.find_rows()?;
-        let stored = reduce.stores.iter().map(|store| plan.next(&store.access));
-        plan.stored = stored.collect::<Option<_>>()?;
-        let pointers = plan.reads.len() + plan.rows.len() + usize::from(!plan.fixed.is_empty()) + plan.stored.len();
+        let pointers = plan.reads.len() + plan.epilogue.moves().count();
         let found = pointers <= POINTERS && plan.find_across()? && plan.make_leaves(&taps);
         found.then_some(plan)
+    }
+
+    /// The axis of the lanes.
+    pub(super) fn lanes(&self) -> AxisId {
+        self.lanes
     }
 
     /// Bytes of scratch for each part.
@@ -184,47 +184,6 @@ impl<'k> WindowPlan<'k> {
     /// Elements from one neighbour of a tile to the next.
     fn next(&self, access: &Access) -> Option<i64> {
         self.along.map_or(Some(0), |axis| constant_step(self.kernel, access, axis))
-    }
-
-    /// What the stores take beside the fold.
-    fn find_rows(&mut self) -> Option<()> {
-        let kernel = self.kernel;
-        let mut depends = vec![false; kernel.expr.nodes.len()];
-        for id in self.store_nodes.clone() {
-            let node = &kernel.expr.nodes[id.0 as usize];
-            let moving = [Some(self.lanes), self.along].into_iter().flatten();
-            depends[id.0 as usize] = matches!(node, Node::Cell(_))
-                || moving.into_iter().any(|axis| kernel.value_mentions(id, axis))
-                || node.inputs().any(|input| depends[input.0 as usize]);
-            match node {
-                Node::Constant(_) | Node::Cell(_) => {}
-                _ if !is_word(self.types.of(id)) && depends[id.0 as usize] => return None,
-                _ if !depends[id.0 as usize] => {}
-                Node::Operand(operand) => {
-                    let access = kernel.operand(*operand);
-                    let still = self.reduce.over.iter().all(|axis| !kernel.access_mentions(access, *axis));
-                    if !still || !is_row(kernel, access, self.lanes) || access.values().next().is_some() {
-                        return None;
-                    }
-                    self.rows.push((id, *operand, self.next(access)?));
-                }
-                node if computes(node, &self.types) => {}
-                _ => return None,
-            }
-        }
-        let used = |id: &ExprId| {
-            let user = |other: &ExprId| {
-                depends[other.0 as usize] && kernel.expr.nodes[other.0 as usize].inputs().any(|input| input == *id)
-            };
-            self.store_nodes.iter().any(user) || self.reduce.stores.iter().any(|store| store.value == *id)
-        };
-        let still = |id: &&ExprId| {
-            !depends[id.0 as usize] && !matches!(kernel.expr.nodes[id.0 as usize], Node::Constant(_)) && used(id)
-        };
-        self.fixed = self.store_nodes.iter().filter(still).copied().collect();
-        let kept = |id: &ExprId| depends[id.0 as usize] || self.fixed.contains(id) || used(id);
-        self.store_nodes = self.store_nodes.iter().copied().filter(kept).collect();
-        self.fixed.iter().all(|id| is_word(self.types.of(*id))).then_some(())
     }
 
     /// Guards depend on places in the window and on one axis at most; those on another than `along` all on the same.
@@ -352,23 +311,6 @@ fn positions(kernel: &Kernel, axes: &[AxisId]) -> Option<Vec<Vec<i64>>> {
     Some(all)
 }
 
-fn constant_step(kernel: &Kernel, access: &Access, axis: AxisId) -> Option<i64> {
-    match motion(kernel, access, axis) {
-        Motion::Fixed => Some(0),
-        Motion::Step(step) => step.as_constant().filter(|step| step.abs() < 1 << 24),
-        Motion::Free => None,
-    }
-}
-
-fn stores_lie_along(kernel: &Kernel, reduce: &Reduce, types: &Types, axis: AxisId) -> bool {
-    let fits = |store: &crate::kernel::Store| {
-        let still = reduce.over.iter().all(|over| !kernel.access_mentions(&store.access, *over));
-        let single = kernel.buffer(store.access.buffer).storage == Storage::Plain(DType::F32);
-        still && single && types.of(store.value) == DType::F32 && is_row(kernel, &store.access, axis)
-    };
-    !reduce.stores.is_empty() && reduce.stores.iter().all(fits)
-}
-
 /// Emits the loops around the leaves.
 pub(super) fn lower(d: &mut Driver, plan: &WindowPlan) {
     d.find_unstable();
@@ -395,14 +337,14 @@ pub(super) fn lower(d: &mut Driver, plan: &WindowPlan) {
         (_, false) => (d.integer(0), all_vectors),
     };
     let leaves: Vec<_> = plan.leaves.iter().map(|bytes| d.leaf(bytes.clone())).collect();
-    let list = d.stack((plan.reads.len() + plan.rows.len() + 1 + plan.stored.len()) * 8);
-    let block = d.stack(plan.fixed.len().max(1) * 4);
+    let list = d.stack((plan.reads.len() + plan.epilogue.moves().count()) * 8);
+    let block = d.stack(plan.epilogue.fixed.len().max(1) * 4);
     let tiles = d.integer((plan.length + plan.tile - 1) / plan.tile);
     let some = d.b.ins().icmp(IntCC::SignedLessThan, channels.0, channels.1);
     d.when(some, &mut |d| {
         d.each_in(&plan.outer, &ranges[..plan.outer.len()], &mut |d| {
             d.forget();
-            for (i, id) in (0..).zip(&plan.fixed) {
+            for (i, id) in (0..).zip(&plan.epilogue.fixed) {
                 let value = d.uniform(*id);
                 d.write(value, block, i * 4);
             }
@@ -476,10 +418,10 @@ fn pointers(d: &mut Driver, plan: &WindowPlan, packed: &[Option<Value>], block: 
         };
         pointers.push((pointer, read.varies));
     }
-    for (_, operand, _) in &plan.rows {
+    for (_, operand, _) in &plan.epilogue.rows {
         pointers.push((at(d, plan.kernel.operand(*operand)), true));
     }
-    if !plan.fixed.is_empty() {
+    if !plan.epilogue.fixed.is_empty() {
         pointers.push((block, false));
     }
     for store in &plan.reduce.stores {

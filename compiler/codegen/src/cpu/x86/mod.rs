@@ -7,9 +7,11 @@
 mod machine;
 mod region;
 mod rows;
+mod runs;
 mod wide;
 
 pub(super) use machine::Width;
 pub(super) use region::OutOfRegisters;
 pub(super) use rows::{Kept, copy, dot, strip, transpose};
+pub(super) use runs::{clear_run, copy_run};
 pub(super) use wide::Wide;

@@ -194,7 +194,7 @@ impl Wide {
             body(self, step);
             self.flush();
         });
-        for (cursor, register) in cursors.iter().zip(self.cursors.clone()) {
+        for (cursor, register) in cursors.iter().zip(self.cursors.clone()).filter(|(cursor, _)| cursor.bytes != 0) {
             self.asm.add(register, (cursor.bytes * together) as i32)?;
         }
         self.asm.sub(count, together as i32)?;
