@@ -10,8 +10,8 @@ use super::{filters, layout};
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
 use crate::ops::{IndexUse, Lowering};
 use crate::types::{Loc, TensorType};
-use mlc_codegen::cpu::filters::Panels;
 use mlc_codegen::base::{Dim, Slot, SlotDef, Slots, Storage};
+use mlc_codegen::cpu::filters::Panels;
 use mlc_codegen::kernel::{
     Argument, BufferDef, Call, EntryPlan, Family, IndexCheck, Kernel, Place, Plan, PlanBuffer, Port, SizeGuard,
     StateDef, Step, Variant,

@@ -29,9 +29,9 @@ pub(super) fn arrange(plan: &mut Plan) -> Vec<Option<Panels>> {
                     continue;
                 }
                 let variant = &call.variants[0];
-                let found = asked.entry((variant.kernel.0, number)).or_insert_with(|| {
-                    wanted(&plan.kernels[variant.kernel.0 as usize], BufferId(number))
-                });
+                let found = asked
+                    .entry((variant.kernel.0, number))
+                    .or_insert_with(|| wanted(&plan.kernels[variant.kernel.0 as usize], BufferId(number)));
                 let alone = call.variants.len() == 1 && constants(entry, argument).is_some();
                 let form = match found {
                     Some((panels, _)) if alone => Form::Panels(panels.clone()),
@@ -64,7 +64,8 @@ fn settle(plan: &Plan, forms: &mut [Form]) {
             each_call(&entry.steps, &mut |call| {
                 for argument in &call.arguments {
                     let all = members(entry, argument);
-                    let whole = constants(entry, argument).is_some() && all.iter().all(|c| forms[*c as usize] == forms[all[0] as usize]);
+                    let whole = constants(entry, argument).is_some()
+                        && all.iter().all(|c| forms[*c as usize] == forms[all[0] as usize]);
                     if !whole {
                         all.into_iter().for_each(|constant| forms[constant as usize] = Form::AsIs);
                     }
@@ -85,8 +86,8 @@ fn rewrite(plan: &mut Plan, asked: &HashMap<(u32, u32), Option<(Panels, Kernel)>
             for variant in &mut call.variants {
                 let mut kernel = old[variant.kernel.0 as usize].clone();
                 for (number, argument) in (0..).zip(&call.arguments) {
-                    let in_panels = constants(entry, argument)
-                        .is_some_and(|all| matches!(forms[all[0] as usize], Form::Panels(_)));
+                    let in_panels =
+                        constants(entry, argument).is_some_and(|all| matches!(forms[all[0] as usize], Form::Panels(_)));
                     if let (true, Some(Some((_, new)))) = (in_panels, asked.get(&(variant.kernel.0, number))) {
                         let own = |buffer| buffer == BufferId(number);
                         for (operand, new) in kernel.operands.iter_mut().zip(&new.operands) {

@@ -197,7 +197,8 @@ impl Frame {
         let bytes = d.dim(&plan.scratch());
         let mine = d.b.ins().imul(bytes, d.part);
         let scratch = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
-        let (list, block) = (d.stack((2 + plan.epilogue.moves().count()) * 8), d.stack(plan.epilogue.fixed.len().max(1) * 4));
+        let (list, block) =
+            (d.stack((2 + plan.epilogue.moves().count()) * 8), d.stack(plan.epilogue.fixed.len().max(1) * 4));
         let leaves = plan.leaves.iter().map(|bytes| (!bytes.is_empty()).then(|| d.leaf(bytes.clone()))).collect();
         Frame { scratch, list, block, leaves }
     }
@@ -261,7 +262,8 @@ fn emit_tile(
     for (number, leaf) in frame.leaves.iter().enumerate() {
         let Some(leaf) = leaf else { continue };
         let (this, next) = (d.b.create_block(), d.b.create_block());
-        let wrong = |d: &mut Driver, flag: Value, wanted: bool| if wanted { flag } else { d.b.ins().bxor_imm_s(flag, 1) };
+        let wrong =
+            |d: &mut Driver, flag: Value, wanted: bool| if wanted { flag } else { d.b.ins().bxor_imm_s(flag, 1) };
         let taller = wrong(d, is_taller, number >= 2);
         let half = wrong(d, is_half, number % 2 == 1);
         let both = d.b.ins().band(taller, half);

@@ -18,8 +18,7 @@ pub(super) fn emit(plan: &ConvolvePlan, width: Width, rows: i64, vectors: i64) -
         let sums: Vec<Vec<u8>> = (0..rows).map(|_| (0..vectors).map(|_| e.variable()).collect()).collect();
         e.each_step(0, &cursors, UNROLL, &mut |e, step| {
             let step = step as i32;
-            let right: Vec<_> =
-                (0..vectors as i32).map(|j| e.load(1, step * PANEL as i32 * 4 + j * vector)).collect();
+            let right: Vec<_> = (0..vectors as i32).map(|j| e.load(1, step * PANEL as i32 * 4 + j * vector)).collect();
             for (row, sums) in (0..).zip(&sums) {
                 let left = e.broadcast(0, row * plan.left_step() as i32 + step * 4);
                 sums.iter().zip(&right).for_each(|(sum, right)| e.accumulate(*sum, *right, left));

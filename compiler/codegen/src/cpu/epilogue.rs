@@ -69,9 +69,8 @@ impl<'k> Epilogue<'k> {
             let user = |other: &ExprId| varies[other.0 as usize] && all[other.0 as usize].inputs().any(|i| i == *id);
             nodes.iter().any(user) || roots.contains(id)
         };
-        let still = |id: &&ExprId| {
-            !varies[id.0 as usize] && !matches!(all[id.0 as usize], Node::Constant(_)) && used(id)
-        };
+        let still =
+            |id: &&ExprId| !varies[id.0 as usize] && !matches!(all[id.0 as usize], Node::Constant(_)) && used(id);
         let fixed: Vec<ExprId> = nodes.iter().filter(still).copied().collect();
         let kept = nodes.iter().copied().filter(|id| varies[id.0 as usize] || used(id)).collect();
         nodes = kept;
@@ -113,7 +112,9 @@ impl<'k> Epilogue<'k> {
             Some(e.broadcast(block, place as i32 * 4))
         };
         let values = computed(e, kernel, types, &self.nodes, &mut read);
-        for ((cursor, next), store) in (block + usize::from(!self.fixed.is_empty())..).zip(&self.stored).zip(self.stores) {
+        for ((cursor, next), store) in
+            (block + usize::from(!self.fixed.is_empty())..).zip(&self.stored).zip(self.stores)
+        {
             e.store_past(cursor, at(*next), values[store.value.0 as usize].expect("roots are nodes"));
         }
     }

@@ -103,7 +103,8 @@ pub(super) fn panel_access(kernel: &Kernel, buffer: BufferId, n: AxisId, k: &[Ax
     if columns > width {
         let panel = Index { terms: vec![(n, 1)], plus: Dim::from(0), div: width, modulus: None };
         coords.push(Coord::new(panel, stride));
-        coords.insert(0, Coord::new(Index { terms: vec![(n, 1)], plus: Dim::from(0), div: 1, modulus: Some(width) }, 1));
+        coords
+            .insert(0, Coord::new(Index { terms: vec![(n, 1)], plus: Dim::from(0), div: 1, modulus: Some(width) }, 1));
     } else {
         coords.insert(0, Coord::new(Index::axis(n), 1));
     }

@@ -21,7 +21,7 @@ pub(super) struct Runs<'k> {
     /// The guarded coordinate that a run clips, by number, and the extent of its axis.
     clipped: Option<(usize, i64)>,
     /// Numbers of a run, and of each position of its first axis.
-    length: i64,
+    pub(super) length: i64,
     each: i64,
     /// Numbers of a row.
     pub(super) depth: i64,
@@ -38,7 +38,8 @@ impl<'k> Runs<'k> {
         let (mut dense, mut clipped, mut each, mut first) = (1, None, 1, k.len());
         for (place, axis) in k.iter().enumerate().rev() {
             let guarded: Vec<usize> = guarded_along(access, *axis);
-            let one = |number: &usize| matches!(&access.coords[*number].source, Source::Index(index) if plain(index, *axis));
+            let one =
+                |number: &usize| matches!(&access.coords[*number].source, Source::Index(index) if plain(index, *axis));
             let fits = clipped.is_none() && guarded.len() <= 1 && guarded.iter().all(one);
             if !fits || motion(kernel, access, *axis) != Motion::Step(Dim::from(dense)) {
                 break;
@@ -106,11 +107,7 @@ fn copy_run(d: &mut Driver, runs: &Runs, to: Value, (copy, clear): (FuncRef, Fun
         let (Some(guard), Source::Index(index)) = (&coord.guard, &coord.source) else { continue };
         if runs.clipped.is_none_or(|(clipped, _)| clipped != number) {
             let (position, guard) = (d.index(index), d.dim(guard));
-            let holds = d.b.ins().icmp(
-                cranelift_codegen::ir::condcodes::IntCC::UnsignedLessThan,
-                position,
-                guard,
-            );
+            let holds = d.b.ins().icmp(cranelift_codegen::ir::condcodes::IntCC::UnsignedLessThan, position, guard);
             d.and(&mut inside, holds);
         }
     }

@@ -2,11 +2,11 @@
 
 use super::attention::AttentionPlan;
 use super::contract::ContractPlan;
+use super::convolve::ConvolvePlan;
 use super::driver::{Accumulator, Driver};
 use super::leaves::Leaf;
 use super::select::{self, Isa};
 use super::windows::WindowPlan;
-use super::convolve::ConvolvePlan;
 use super::{attention, contract, convolve, leaves, nest, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;

@@ -15,44 +15,51 @@ type Vector = <Wide as Arithmetic>::Value;
 pub(super) fn emit(plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Result<Vec<u8>, OutOfRegisters> {
     let vector = plan.width.lanes() * 4;
     let moves = plan.reads.iter().map(|read| read.varies).chain(plan.epilogue.moves());
-    let cursor =
-        |(place, moves)| Cursor { start: Start::Listed { list: 1, place }, bytes: if moves { vector } else { 0 } };
+    let cursor = |(place, moves)| Cursor {
+        start: Start::Listed { list: 1, place },
+        bytes: if moves { vector * plan.together } else { 0 },
+    };
     let cursors: Vec<Cursor> = moves.enumerate().map(cursor).collect();
     Wide::chain(plan.width, |e| {
         e.each_step(0, &cursors, 1, &mut |e, _| {
             let sums = folded(e, plan, row, places);
-            for (neighbour, sum) in (0..).zip(sums) {
-                let kernel = (plan.kernel, &plan.types);
-                plan.epilogue.store(e, kernel, plan.reads.len(), (neighbour, 0), sum);
+            for (number, sum) in (0..).zip(sums) {
+                let at = (number / plan.together, (number % plan.together * vector) as i32);
+                plan.epilogue.store(e, (plan.kernel, &plan.types), plan.reads.len(), at, sum);
             }
         });
     })
 }
 
-/// The folds of the tile's windows, tap by tap.
+/// The folds of the tile's windows, tap by tap: of each neighbour its vectors.
 fn folded(e: &mut Wide, plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Vec<Vector> {
-    let fold = &plan.reduce.folds[0];
-    let mut sums: Vec<Option<Vector>> = vec![None; places.len()];
+    let (fold, vectors) = (&plan.reduce.folds[0], plan.together as usize);
+    let mut sums: Vec<Option<Vector>> = vec![None; places.len() * vectors];
+    // What differs between channels is kept for the next windows; one number for all is read again.
     let mut loaded = HashMap::new();
     for tap in 0..plan.reads[0].taps.len() {
-        for (neighbour, (sum, place)) in (0..).zip(sums.iter_mut().zip(places)) {
+        for (neighbour, (sums, place)) in (0..).zip(sums.chunks_exact_mut(vectors).zip(places)) {
             let inside = |read: usize| row[read][tap] && place[read][tap];
             if is_neutral(plan, fold, &inside) {
                 continue;
             }
-            let mut read = |e: &mut Wide, id: ExprId| {
-                let number = plan.reads.iter().position(|read| read.node == id)?;
-                let read = &plan.reads[number];
-                if !inside(number) {
-                    return Some(e.constant(plan.kernel.operand(read.operand).fill));
-                }
-                let bytes = offset(read, tap, neighbour);
-                Some(*loaded.entry((number, bytes)).or_insert_with(|| match read.varies {
-                    true => e.load(number, bytes),
-                    false => e.broadcast(number, bytes),
-                }))
-            };
-            *sum = Some(step(e, plan, fold, *sum, &mut read));
+            let mut shared = HashMap::new();
+            for (vector, sum) in (0..).zip(sums) {
+                let mut read = |e: &mut Wide, id: ExprId| {
+                    let number = plan.reads.iter().position(|read| read.node == id)?;
+                    let read = &plan.reads[number];
+                    if !inside(number) {
+                        return Some(e.constant(plan.kernel.operand(read.operand).fill));
+                    }
+                    let bytes = offset(read, tap, neighbour);
+                    if !read.varies {
+                        return Some(*shared.entry(number).or_insert_with(|| e.broadcast(number, bytes)));
+                    }
+                    let bytes = bytes + vector * plan.width.lanes() as i32 * 4;
+                    Some(*loaded.entry((number, bytes)).or_insert_with(|| e.load(number, bytes)))
+                };
+                *sum = Some(step(e, plan, fold, *sum, &mut read));
+            }
         }
     }
     let start = fold.kind.start(DType::F32);

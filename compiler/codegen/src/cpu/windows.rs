@@ -10,7 +10,8 @@ use super::address::{Motion, motion};
 use super::chain::{POINTERS, computes, is_word};
 use super::driver::Driver;
 use super::epilogue::{Epilogue, constant_step, lies_along};
-use super::select::Isa;
+use super::left::Runs;
+use super::select::{Isa, is_unit};
 use super::window_leaf;
 use super::x86::Width;
 use crate::base::{DType, Dim, Storage};
@@ -23,13 +24,18 @@ use cranelift_codegen::ir::types::F32;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Windows of more places are folded in loops.
-const MOST_TAPS: i64 = 64;
+const MOST_TAPS: i64 = 160;
+
+/// Numbers side by side that are worth bringing to a row with others.
+const LONG_RUN: i64 = 24;
 
 /// At most so many leaves for one kernel.
 const MOST_LEAVES: usize = 32;
 
-/// Neighbours that a tile may hold, the fastest first where all else is equal.
+/// Neighbours that a tile may hold, the fastest first where all else is equal; the greatest where a number that is read
+/// serves two vectors of channels.
 const TILES: [i64; 5] = [4, 5, 3, 2, 1];
+const WIDE_TILE: i64 = 6;
 
 /// What a window reads.
 pub(super) struct Read {
@@ -53,6 +59,8 @@ pub(super) struct WindowPlan<'k> {
     /// The axis of the lanes, and its extent.
     lanes: AxisId,
     channels: i64,
+    /// Vectors of channels that a tile takes together.
+    pub(super) together: i64,
     /// The axis of a tile's neighbours, and its extent.
     along: Option<AxisId>,
     length: i64,
@@ -106,6 +114,7 @@ impl<'k> WindowPlan<'k> {
             width,
             lanes,
             channels,
+            together: 1,
             along,
             length,
             across: None,
@@ -119,6 +128,8 @@ impl<'k> WindowPlan<'k> {
             leaves: vec![],
         };
         plan.find_reads(&taps)?;
+        let shared = plan.reads.iter().any(|read| !read.varies) && channels % (2 * width.lanes()) == 0;
+        plan.together = if shared { 2 } else { 1 };
         let pointers = plan.reads.len() + plan.epilogue.moves().count();
         let found = pointers <= POINTERS && plan.find_across()? && plan.make_leaves(&taps);
         found.then_some(plan)
@@ -127,6 +138,11 @@ impl<'k> WindowPlan<'k> {
     /// The axis of the lanes.
     pub(super) fn lanes(&self) -> AxisId {
         self.lanes
+    }
+
+    /// Channels of a step.
+    fn step(&self) -> i64 {
+        self.width.lanes() * self.together
     }
 
     /// Bytes of scratch for each part.
@@ -241,7 +257,8 @@ impl<'k> WindowPlan<'k> {
             (0..).zip(all).filter(|(_, differs)| *differs).map(|(at, _)| at).collect()
         };
         self.runs = starts(&mut (0..rows.len()).map(|i| i == 0 || rows[i] != rows[i - 1]));
-        let mut tiles: Vec<i64> = TILES.into_iter().filter(|tile| *tile <= self.length).collect();
+        let wide = (self.together > 1).then_some(WIDE_TILE);
+        let mut tiles: Vec<i64> = wide.into_iter().chain(TILES).filter(|tile| *tile <= self.length).collect();
         // A tile costs its folds and, about three quarters of one more, what it reads anew.
         tiles.sort_by_key(|tile| (self.length + tile - 1) / tile * (4 * tile + 3));
         for tile in tiles {
@@ -268,18 +285,25 @@ impl<'k> WindowPlan<'k> {
     }
 }
 
-/// A contraction over few places of a picture, as the fold that it is: a convolution of few channels.
+/// A contraction over few places of a picture, as the fold that it is: a convolution of few channels, whose rows are not
+/// worth bringing together.
 pub(super) fn as_window(kernel: &Kernel) -> Option<Kernel> {
     let Body::Contract(contract) = &kernel.body else { return None };
     let slides = |coord: &Coord| match &coord.source {
         Source::Index(index) => {
-            let inside = index.terms.iter().filter(|(axis, _)| contract.k.contains(axis)).count();
+            let inside = |axis: &AxisId| contract.k.contains(axis) && !is_unit(kernel, &[*axis]);
+            let inside = index.terms.iter().filter(|(axis, _)| inside(axis)).count();
             inside > 0 && inside < index.terms.len()
         }
         Source::Value(_) => false,
     };
     let sliding = kernel.operands.iter().any(|access| access.coords.iter().any(slides));
-    if !sliding || contract.accumulator != DType::F32 {
+    let long = |side: ExprId| match kernel.expr.nodes[side.0 as usize] {
+        Node::Operand(operand) => Runs::new(kernel, kernel.operand(operand), &contract.k)
+            .is_some_and(|runs| runs.length >= LONG_RUN && kernel.operand(operand).coords.iter().any(slides)),
+        _ => false,
+    };
+    if !sliding || contract.accumulator != DType::F32 || long(contract.a) {
         return None;
     }
     let mut window = kernel.clone();
@@ -316,8 +340,7 @@ pub(super) fn lower(d: &mut Driver, plan: &WindowPlan) {
     d.find_unstable();
     d.enter_lanes(None, false);
     let packed = pack(d, plan);
-    let lanes = plan.width.lanes();
-    let (vectors, rest) = (plan.channels / lanes, plan.channels % lanes);
+    let (vectors, rest) = (plan.channels / plan.step(), plan.channels % plan.step());
     let mut extents: Vec<Value> = plan.outer.iter().map(|axis| d.extent(*axis)).collect();
     let all_vectors = d.integer(vectors);
     // A last vector that begins earlier belongs to the part of the others.
@@ -363,7 +386,11 @@ pub(super) fn lower(d: &mut Driver, plan: &WindowPlan) {
                     let one = d.integer(1);
                     let moved: Vec<(Value, bool)> = (pointers.iter())
                         .map(|(at, varies)| {
-                            let at = if *varies { d.b.ins().iadd_imm_s(*at, (plan.channels - lanes) * 4) } else { *at };
+                            let at = if *varies {
+                                d.b.ins().iadd_imm_s(*at, (plan.channels - plan.step()) * 4)
+                            } else {
+                                *at
+                            };
                             (at, *varies)
                         })
                         .collect();
@@ -394,7 +421,7 @@ fn place(d: &mut Driver, plan: &WindowPlan, tile: Value, vector: Value) {
         let last = d.integer(plan.length - plan.tile);
         d.positions[axis.0 as usize] = Some(d.b.ins().smin(first, last));
     }
-    let channel = d.times(vector, plan.width.lanes());
+    let channel = d.times(vector, plan.step());
     d.positions[plan.lanes.0 as usize] = Some(channel);
     plan.reduce.over.iter().for_each(|axis| d.positions[axis.0 as usize] = Some(zero));
     d.forget();

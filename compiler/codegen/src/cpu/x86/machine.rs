@@ -20,6 +20,10 @@ pub(super) enum Op {
     Sub,
     Mul,
     Div,
+    /// `a < b ? a : b`.
+    Min,
+    /// `a > b ? a : b`.
+    Max,
     /// Of 32-bit integers, as all that follow but the last two.
     IntegerAdd,
     IntegerSub,
@@ -38,7 +42,7 @@ pub(super) enum Op {
 impl Op {
     /// Whether the operands may change places without a bit of the result changing (but which NaN it is).
     pub(super) fn commutes(self) -> bool {
-        !matches!(self, Op::Sub | Op::Div | Op::IntegerSub | Op::Fma231 | Op::Fma213)
+        !matches!(self, Op::Sub | Op::Div | Op::Min | Op::Max | Op::IntegerSub | Op::Fma231 | Op::Fma213)
     }
 }
 
@@ -117,6 +121,8 @@ impl Width {
             Op::Sub => [Code::VEX_Vsubps_ymm_ymm_ymmm256, Code::EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er],
             Op::Mul => [Code::VEX_Vmulps_ymm_ymm_ymmm256, Code::EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er],
             Op::Div => [Code::VEX_Vdivps_ymm_ymm_ymmm256, Code::EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er],
+            Op::Min => [Code::VEX_Vminps_ymm_ymm_ymmm256, Code::EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae],
+            Op::Max => [Code::VEX_Vmaxps_ymm_ymm_ymmm256, Code::EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae],
             Op::IntegerAdd => [Code::VEX_Vpaddd_ymm_ymm_ymmm256, Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32],
             Op::IntegerSub => [Code::VEX_Vpsubd_ymm_ymm_ymmm256, Code::EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32],
             Op::IntegerMul => [Code::VEX_Vpmulld_ymm_ymm_ymmm256, Code::EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32],

@@ -37,6 +37,11 @@ pub(super) enum Step {
 pub(super) const CONSTANTS: Register = Register::RDX;
 
 impl Step {
+    /// Whether it does something beside giving a value.
+    fn lasts(self) -> bool {
+        matches!(self, Step::Store(..) | Step::SetVariable(..) | Step::Accumulate(..))
+    }
+
     fn inputs(self) -> impl Iterator<Item = Vector> + Clone {
         let inputs = match self {
             Step::Load(_) | Step::Broadcast(_) | Step::Constant(_) | Step::Variable(_) => [None; 3],
@@ -60,17 +65,30 @@ impl Region {
         Vector(self.steps.len() as u32 - 1)
     }
 
-    /// Emits what was recorded, in order, in registers from `first` on.
+    /// What gives a value.
+    pub(super) fn step(&self, v: Vector) -> Option<Step> {
+        self.steps.get(v.0 as usize).copied()
+    }
+
+    /// Emits what was recorded and is used, in order, in registers from `first` on.
     pub(super) fn emit(&mut self, asm: &mut CodeAssembler, width: Width, first: u8) -> Result<(), OutOfRegisters> {
         let steps = std::mem::take(&mut self.steps);
         let mut last = vec![usize::MAX; steps.len()];
-        for (i, step) in steps.iter().enumerate() {
-            step.inputs().for_each(|v| last[v.0 as usize] = i);
+        for (i, step) in steps.iter().enumerate().rev() {
+            if last[i] != usize::MAX || step.lasts() {
+                step.inputs().for_each(|v| {
+                    let last = &mut last[v.0 as usize];
+                    *last = if *last == usize::MAX { i } else { *last };
+                });
+            }
         }
+        let used: Vec<bool> = last.iter().map(|last| *last != usize::MAX).collect();
         let free = (first..width.registers()).rev().collect();
         let homes = vec![Home::Nowhere; steps.len()];
         let mut allocation = Allocation { asm, width, first, free, homes, last };
-        steps.iter().enumerate().try_for_each(|(i, step)| allocation.emit(i, *step))
+        let used = |i: usize, step: &Step| used[i] || step.lasts();
+        let mut steps = steps.iter().enumerate().filter(|(i, step)| used(*i, step));
+        steps.try_for_each(|(i, step)| allocation.emit(i, *step))
     }
 }
 

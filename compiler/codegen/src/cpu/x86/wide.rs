@@ -302,7 +302,16 @@ impl Arithmetic for Wide {
         self.unary(Unary::Not, DType::Bool, opposite)
     }
 
-    fn select(&mut self, _: DType, condition: Vector, yes: Vector, no: Vector) -> Vector {
+    fn select(&mut self, dtype: DType, condition: Vector, yes: Vector, no: Vector) -> Vector {
+        // `a < b ? a : b` and `a < b ? b : a` are what one instruction gives, NaN and signed zeros included.
+        if let (DType::F32, Some(Step::Test(Test::Float(LESS), a, b))) = (dtype, self.region.step(condition)) {
+            if (yes, no) == (a, b) {
+                return self.apply(Op::Min, a, b);
+            }
+            if (yes, no) == (b, a) {
+                return self.apply(Op::Max, b, a);
+            }
+        }
         self.region.record(Step::Blend(condition, yes, no))
     }
 
