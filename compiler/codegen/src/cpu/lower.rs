@@ -7,7 +7,7 @@ use super::driver::{Accumulator, Driver};
 use super::leaves::Leaf;
 use super::select::{self, Isa};
 use super::windows::WindowPlan;
-use super::{attention, contract, convolve, leaves, nest, windows};
+use super::{attention, convolve, leaves, nest, tiles, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;
 use cranelift_codegen::ir::types::I64;
@@ -50,7 +50,7 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
     }
     if let Some(plan) = ContractPlan::new(kernel, isa) {
         let scratch = plan.scratch();
-        let body = |d: &mut Driver| contract::lower(d, &plan);
+        let body = |d: &mut Driver| tiles::lower(d, &plan);
         let functions = with_leaves(kernel, isa, target, first, &leaves::contract(isa), &body);
         return Lowered { functions, scratch, path: "contract" };
     }

@@ -32,6 +32,8 @@ mod nest;
 mod pack;
 mod rounding;
 pub mod select;
+
+mod tiles;
 mod value;
 mod window_leaf;
 mod windows;

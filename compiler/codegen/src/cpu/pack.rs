@@ -2,10 +2,11 @@
 
 use super::arithmetic::Arithmetic;
 use super::clif::Parts;
-use super::contract::{ContractPlan, Frame, ROW_GAP};
+use super::contract::{ContractPlan, ROW_GAP};
 use super::driver::Driver;
 use super::nest::Lanes;
 use super::select::lanes_along;
+use super::tiles::Frame;
 use super::{expr, lanes, leaves};
 use crate::base::{DType, Dim, Scalar, Storage};
 use crate::kernel::{Access, AxisId, BufferId, ExprId, Node};

@@ -1,0 +1,302 @@
+//! The loops of a contraction: panels, register tiles, and the epilogue on each finished tile.
+//!
+//! A part sums the tiles that are its own, and whatever the number of parts a number is summed by one leaf in one order.
+
+use super::chain;
+use super::contract::{ContractPlan, LANES, ROW_GAP, row_access};
+use super::driver::{Accumulator, Driver};
+use super::leaves;
+use super::nest::Lanes;
+use super::pack::{self, Right};
+use super::select::DOT_ROWS;
+use crate::base::{DType, Storage};
+use crate::kernel::Store;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value};
+
+/// What a lowering in progress keeps at hand.
+pub(super) struct Frame {
+    pub(super) depth: Value,
+    /// Scratch of this part: evaluated left rows, a panel, fetched rows of the right side.
+    left: Value,
+    pub(super) panel: Value,
+    pub(super) rows: Value,
+    /// Pointers to the right side's rows of a panel and to the left side's rows of a tile, and a finished tile; on the
+    /// stack.
+    pub(super) pointers: Value,
+    left_rows: Value,
+    tile: Value,
+    /// The first row that was evaluated into scratch.
+    first_row: Value,
+    height: Value,
+    pub(super) width: Value,
+}
+
+/// Emits the loops around the leaves.
+pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
+    let c = &plan.c;
+    d.find_unstable();
+    let height = d.dim(&plan.extent(&c.m));
+    let width = d.dim(&plan.extent(&c.n));
+    let rounded = d.b.ins().iadd_imm_s(height, plan.tallest() - 1);
+    let tiles = d.floor_divide(rounded, plan.tallest());
+    let rounded = d.b.ins().iadd_imm_s(width, plan.width - 1);
+    let panels = d.floor_divide(rounded, plan.width);
+    let mut extents: Vec<Value> = c.batch.iter().map(|axis| d.extent(*axis)).collect();
+    extents.extend([tiles, panels]);
+    let ranges = d.shares(&extents);
+    let (outer, inner) = ranges.split_at(c.batch.len());
+    let [rows, panels] = [inner[0], inner[1]];
+    let mut f = frame(d, plan, height, width);
+    let [from, to] = [rows.0, rows.1].map(|tile| d.times(tile, plan.tallest()));
+    let to = d.b.ins().smin(to, height);
+    f.first_row = from;
+    d.each_in(&c.batch, outer, &mut |d| {
+        if !plan.left_in_place {
+            pack::evaluate_left(d, plan, f.left, from, to, f.depth);
+        }
+        d.each(panels.0, panels.1, 1, &mut |d, panel| emit_panel(d, plan, &f, panel, (from, to)));
+    });
+}
+
+fn frame(d: &mut Driver, plan: &ContractPlan, height: Value, width: Value) -> Frame {
+    let depth = d.dim(&plan.extent(&plan.c.k));
+    let bytes = d.dim(&plan.scratch());
+    let mine = d.b.ins().imul(bytes, d.part);
+    let left = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
+    let [left_bytes, panel_bytes, _] = plan.regions().map(|dim| d.dim(&dim));
+    let panel = d.offset(left, left_bytes);
+    let rows = d.offset(panel, panel_bytes);
+    let (pointers, left_rows) = (d.stack(plan.width as usize * 8), d.stack(plan.tallest() as usize * 8));
+    let tile = d.stack((plan.tallest() * plan.width) as usize * 4);
+    Frame { depth, left, panel, rows, pointers, left_rows, tile, first_row: depth, height, width }
+}
+
+fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (from, to): (Value, Value)) {
+    let n = d.times(panel, plan.width);
+    let tiles = |d: &mut Driver, right: Value| {
+        each_tile(d, plan, from, to, &mut |d, m| {
+            call_tile(d, plan, f, (m, to), right);
+            epilogue(d, plan, f, m, to, n);
+        });
+    };
+    match plan.right {
+        Right::Panels(buffer) => {
+            let bytes = d.times(f.depth, plan.width * 4);
+            let skipped = d.b.ins().imul(bytes, panel);
+            let right = d.offset(d.buffers[buffer.0 as usize], skipped);
+            tiles(d, right);
+        }
+        Right::Columns => {
+            pack::evaluate_columns(d, plan, f, n);
+            tiles(d, f.panel);
+        }
+        Right::Strips => strips(d, plan, f, n, (from, to)),
+        Right::Rows(storage) => {
+            let few = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, f.height, DOT_ROWS);
+            let (dots, whole, end) = (d.b.create_block(), d.b.create_block(), d.b.create_block());
+            d.b.ins().brif(few, dots, &[], whole, &[]);
+            d.b.switch_to_block(dots);
+            let narrow = match storage {
+                Storage::Plain(DType::F16) if d.isa.wide().is_some() => Some(leaves::DOT_F16),
+                Storage::Plain(DType::BF16) if d.isa.wide().is_some() => Some(leaves::DOT_BF16),
+                _ => None,
+            };
+            pack::fetch_rows(d, plan, f, storage, n, narrow.is_some());
+            dot_rows(d, plan, f, n, (from, to), narrow.unwrap_or(leaves::DOT));
+            d.b.ins().jump(end, &[]);
+            d.b.switch_to_block(whole);
+            pack::fetch_rows(d, plan, f, storage, n, false);
+            pack::transpose_rows(d, plan, f);
+            tiles(d, f.panel);
+            d.b.ins().jump(end, &[]);
+            d.b.switch_to_block(end);
+        }
+    }
+}
+
+/// Every row of the left side against every column of the panel.
+fn dot_rows(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to): (Value, Value), leaf: usize) {
+    let zero = d.integer(0);
+    let left = d.b.ins().isub(f.width, n);
+    let limit = d.integer(plan.width);
+    let columns = d.b.ins().smin(left, limit);
+    each_tile(d, plan, from, to, &mut |d, m| {
+        let rest = d.b.ins().isub(to, m);
+        let tallest = d.integer(plan.tallest());
+        let rows = d.b.ins().smin(rest, tallest);
+        d.each(zero, rows, 1, &mut |d, r| {
+            let row = d.b.ins().iadd(m, r);
+            let row = left_row(d, plan, f, row);
+            let skipped = d.times(r, plan.width * 4);
+            let results = d.offset(f.tile, skipped);
+            d.each(zero, columns, 1, &mut |d, x| {
+                let at = d.times(x, 8);
+                let at = d.offset(f.pointers, at);
+                let column = d.read(cranelift_codegen::ir::types::I64, at, 0);
+                let at = d.times(x, 4);
+                let result = d.offset(results, at);
+                let leaf = d.leaves[leaf];
+                d.b.ins().call(leaf, &[f.depth, row, column, result]);
+            });
+        });
+        epilogue(d, plan, f, m, to, n);
+    });
+}
+
+/// One row of the left side against the columns from `n` on, which are read where they lie.
+fn strips(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to): (Value, Value)) {
+    let (access, stride) = plan.column_rows().expect("the plan found it");
+    let zero = d.integer(0);
+    let left = d.b.ins().isub(f.width, n);
+    let limit = d.integer(plan.width);
+    let columns = d.b.ins().smin(left, limit);
+    d.each(from, to, 1, &mut |d, m| {
+        let row = left_row(d, plan, f, m);
+        d.unflatten(&plan.c.n, n);
+        pack::bind_first(d, &plan.c.k);
+        d.forget();
+        let (element, _) = d.element(access, None);
+        let start = d.address(access, element);
+        let stride = d.dim(&stride);
+        let mut done = zero;
+        for (count, leaf) in leaves::STRIP {
+            done = d.each(done, columns, count, &mut |d, x| {
+                let bytes = d.times(x, 4);
+                let [from, to] = [start, f.tile].map(|at| d.offset(at, bytes));
+                let leaf = d.leaves[leaf];
+                d.b.ins().call(leaf, &[f.depth, from, to, row, stride]);
+            });
+        }
+        let after = d.b.ins().iadd_imm_s(m, 1);
+        epilogue(d, plan, f, m, after, n);
+    });
+}
+
+/// The pointer to a row of the left side.
+fn left_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, row: Value) -> Value {
+    if !plan.left_in_place {
+        let number = d.b.ins().isub(row, f.first_row);
+        let bytes = d.times(f.depth, 4);
+        let bytes = d.b.ins().iadd_imm_s(bytes, ROW_GAP);
+        let skipped = d.b.ins().imul(number, bytes);
+        return d.offset(f.left, skipped);
+    }
+    let access = row_access(plan.kernel, plan.c.a, &plan.c.k).expect("the plan found it");
+    d.unflatten(&plan.c.m, row);
+    pack::bind_first(d, &plan.c.k);
+    d.forget();
+    let (element, _) = d.element(access, None);
+    d.address(access, element)
+}
+
+/// Stores what a finished tile holds of rows `m..to` and columns from `n` on.
+fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value, to: Value, n: Value) {
+    let zero = d.integer(0);
+    let rest = d.b.ins().isub(to, m);
+    let tallest = d.integer(plan.tallest());
+    let rows = d.b.ins().smin(rest, tallest);
+    let left = d.b.ins().isub(f.width, n);
+    let limit = d.integer(plan.width);
+    let columns = d.b.ins().smin(left, limit);
+    let row = |d: &mut Driver, r: Value, store: &mut dyn FnMut(&mut Driver, Value)| {
+        let flat = d.b.ins().iadd(m, r);
+        d.unflatten(&plan.c.m, flat);
+        let skipped = d.times(r, plan.width * 4);
+        let at = d.offset(f.tile, skipped);
+        store(d, at);
+    };
+    let single = |d: &mut Driver| {
+        d.enter_lanes(None, false);
+        d.each(zero, rows, 1, &mut |d, r| {
+            row(d, r, &mut |d, at| {
+                d.each(zero, columns, 1, &mut |d, x| {
+                    let flat = d.b.ins().iadd(n, x);
+                    d.unflatten(&plan.c.n, flat);
+                    let bytes = d.times(x, 4);
+                    let at = d.offset(at, bytes);
+                    store_all(d, plan, at);
+                });
+            });
+        });
+    };
+    let Some(axis) = plan.columns else { return single(d) };
+    let together = pack::one_run(d, plan, n, f.width);
+    let (fast, slow, end) = (d.b.create_block(), d.b.create_block(), d.b.create_block());
+    d.b.ins().brif(together, fast, &[], slow, &[]);
+    d.b.switch_to_block(slow);
+    single(d);
+    d.b.ins().jump(end, &[]);
+    d.b.switch_to_block(fast);
+    d.enter_lanes(Some(Lanes { axis, count: LANES }), false);
+    d.each(zero, rows, 1, &mut |d, r| {
+        row(d, r, &mut |d, at| {
+            d.unflatten(&plan.c.n, n);
+            let from = d.positions[axis.0 as usize].expect("just bound");
+            let to = d.b.ins().iadd_imm_s(from, plan.width);
+            d.accumulator = Accumulator::At(at);
+            d.forget();
+            let stores: Vec<&Store> = plan.c.stores.iter().collect();
+            if chain::store_along(d, &stores, from, to).is_some() {
+                return;
+            }
+            let (zero, width) = (d.integer(0), d.integer(plan.width));
+            d.each(zero, width, LANES as i64, &mut |d, x| {
+                let flat = d.b.ins().iadd(n, x);
+                d.unflatten(&plan.c.n, flat);
+                let bytes = d.times(x, 4);
+                let at = d.offset(at, bytes);
+                store_all(d, plan, at);
+            });
+        });
+    });
+    d.enter_lanes(None, false);
+    d.b.ins().jump(end, &[]);
+    d.b.switch_to_block(end);
+}
+
+fn store_all(d: &mut Driver, plan: &ContractPlan, accumulator: Value) {
+    d.accumulator = Accumulator::At(accumulator);
+    d.forget();
+    plan.c.stores.iter().for_each(|store| d.store(store));
+}
+
+/// `for m in from..to` by tiles, the last perhaps not whole.
+fn each_tile(d: &mut Driver, plan: &ContractPlan, from: Value, to: Value, body: &mut dyn FnMut(&mut Driver, Value)) {
+    let end = d.b.ins().iadd_imm_s(to, plan.tallest() - 1);
+    d.each(from, end, plan.tallest(), body);
+}
+
+/// Sums a tile of rows `m..to` with the lowest leaf that is tall enough. Rows past the last repeat it; nothing is stored
+/// of them.
+fn call_tile(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, to): (Value, Value), right: Value) {
+    let (zero, tallest) = (d.integer(0), d.integer(plan.tallest()));
+    let last = d.b.ins().iadd_imm_s(to, -1);
+    d.each(zero, tallest, 1, &mut |d, r| {
+        let row = d.b.ins().iadd(m, r);
+        let row = d.b.ins().smin(row, last);
+        let row = left_row(d, plan, f, row);
+        let bytes = d.times(r, 8);
+        let at = d.offset(f.left_rows, bytes);
+        d.write(row, at, 0);
+    });
+    let rows = d.b.ins().isub(to, m);
+    let end = d.b.create_block();
+    for (i, height) in plan.heights.iter().enumerate().rev() {
+        if i > 0 {
+            let (fits, taller) = (d.b.create_block(), d.b.create_block());
+            let enough = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, rows, *height);
+            d.b.ins().brif(enough, fits, &[], taller, &[]);
+            d.b.switch_to_block(fits);
+            let leaf = d.leaves[leaves::tiles(d.isa) + i];
+            d.b.ins().call(leaf, &[f.depth, right, f.tile, f.left_rows]);
+            d.b.ins().jump(end, &[]);
+            d.b.switch_to_block(taller);
+        } else {
+            let leaf = d.leaves[leaves::tiles(d.isa)];
+            d.b.ins().call(leaf, &[f.depth, right, f.tile, f.left_rows]);
+            d.b.ins().jump(end, &[]);
+        }
+    }
+    d.b.switch_to_block(end);
+}
