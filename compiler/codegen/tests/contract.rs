@@ -97,8 +97,55 @@ fn narrow_and_packed_weights() {
             run(&kernel, [m, n, 256], n * 256, "contract", Near { absolute: 2e-4, relative: 1e-4 });
         }
     }
+    for packing in [Packing::Q8_0, Packing::Q4_0, Packing::Q4_1].map(Storage::Packed) {
+        for [m, n, k] in [[1, 5, 32], [2, 17, 96], [3, 1, 160], [4, 33, 0], [0, 3, 64]] {
+            let kernel = gemm(Lie::Rows, packing, m == 3, k);
+            run(&kernel, [m, n, k], n * k, "contract", Near { absolute: 2e-5, relative: 2e-5 });
+        }
+    }
     for storage in [DType::I4, DType::U4].map(Storage::Plain) {
         run(&gemm(Lie::Rows, storage, false, 64), [3, 9, 64], 9 * 64, "contract", CLOSE);
+    }
+}
+
+/// Packed rows under two axes, one after another and with other rows between them.
+#[test]
+fn packed_heads() {
+    for (packing, gap) in Packing::ALL.into_iter().flat_map(|packing| [(packing, 0), (packing, 1)]) {
+        let mut b = Build::new("packed heads");
+        let (m, k) = (b.axis("m", slot(0)), b.axis("k", 512));
+        let (h, e) = (b.axis("h", 3), b.axis("e", 7));
+        let (x, w, y) =
+            (b.input(DType::F32), b.buffer("w", Storage::Packed(packing), Role::Read), b.output(DType::F32));
+        let left = b.read_dense(x, &[m, k]);
+        let coords = vec![
+            Coord::new(Index::axis(h), (7 + gap) * 512),
+            Coord::new(Index::axis(e), 512),
+            Coord::new(Index::axis(k), 1),
+        ];
+        let right = b.read(Access::new(w, coords, Scalar::F32(0.0)));
+        let value = b.0.expr.push(Node::Accumulator);
+        let stores = vec![b.store_dense(y, &[m, h, e], value)];
+        let contract = Contract {
+            batch: vec![],
+            m: vec![m],
+            n: vec![h, e],
+            k: vec![k],
+            a: left,
+            b: right,
+            accumulator: DType::F32,
+            stores,
+        };
+        let kernel = b.finish(Body::Contract(contract));
+        let mut random = Random(0xa11 + gap as u64);
+        for m in [1, 3] {
+            let buffers = [
+                random_bytes(F32, m * 512, &mut random),
+                random_bytes(Storage::Packed(packing), 3 * (7 + gap) * 512, &mut random),
+                random_bytes(F32, m * 21, &mut random),
+            ];
+            hold(&kernel, &[m], &buffers, "contract", Near { absolute: 2e-4, relative: 1e-4 });
+        }
     }
 }
 

@@ -4,10 +4,10 @@
 mod support;
 
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
-use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, Register};
-use mlc_codegen::base::DType;
+use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, OpKind, Register};
+use mlc_codegen::base::{DType, Packing, Storage};
 use mlc_codegen::cpu::{Code, Isa, lower};
-use mlc_codegen::kernel::{Body, Contract, Kernel, Node, Unary};
+use mlc_codegen::kernel::{Body, Contract, Kernel, Node, Role, Unary};
 use support::build::{Build, slot};
 
 fn gemm() -> Kernel {
@@ -49,6 +49,42 @@ fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
         for (number, bytes) in leaves.iter().enumerate() {
             check(isa, number, bytes);
         }
+    }
+}
+
+/// Dots of packed rows decode in registers: nothing is stored but results and, of groups of 256, the scales.
+#[test]
+fn packed_rows_are_not_unpacked_to_memory() {
+    for (packing, scales) in [("q8_0", 0), ("q4_0", 0), ("q4_1", 0), ("q4_k", 2), ("q6_k", 2)] {
+        let packing: Packing = packing.parse().expect("a packing");
+        let mut b = Build::new("rows");
+        let (m, n, k) = (b.axis("m", 1), b.axis("n", slot(1)), b.axis("k", 512));
+        let (x, w) = (b.input(DType::F32), b.buffer("w", Storage::Packed(packing), Role::Read));
+        let y = b.output(DType::F32);
+        let (a, right) = (b.read_dense(x, &[m, k]), b.read_dense(w, &[n, k]));
+        let value = b.0.expr.push(Node::Accumulator);
+        let stores = vec![b.store_dense(y, &[m, n], value)];
+        let (m, n, k) = (vec![m], vec![n], vec![k]);
+        let body = Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores };
+        let leaves = leaves(&b.finish(Body::Contract(body)), Isa::Avx2);
+        let stores = |bytes: &Vec<u8>, base: Option<Register>| {
+            let written = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE).into_iter().filter(|instruction| {
+                let stores = matches!(instruction.mnemonic(), Mnemonic::Vmovups | Mnemonic::Vmovss);
+                stores
+                    && instruction.op0_kind() == OpKind::Memory
+                    && base.is_none_or(|b| instruction.memory_base() == b)
+            });
+            written.count()
+        };
+        let loads_halves = |bytes: &&Vec<u8>| {
+            let mut decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
+            let halves = decoder.iter().any(|instruction| instruction.mnemonic() == Mnemonic::Vcvtph2ps);
+            halves && stores(bytes, Some(Register::RCX)) == 1
+        };
+        let dots: Vec<_> = leaves.iter().skip(8).filter(loads_halves).collect();
+        assert_eq!(dots.len(), 1, "{packing:?}");
+        assert_eq!(stores(dots[0], Some(Register::RSP)), scales, "{packing:?}");
+        assert_eq!(stores(dots[0], None), 1 + scales, "{packing:?}");
     }
 }
 

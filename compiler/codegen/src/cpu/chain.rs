@@ -246,7 +246,7 @@ fn call(d: &mut Driver, width: Width, leaf: Vec<u8>, pointers: &[Value], from: V
     }
     let length = d.b.ins().isub(to, from);
     let vectors = d.floor_divide(length, width.lanes());
-    let leaf = d.leaf(leaf);
+    let leaf = d.leaf(leaf, 2);
     d.b.ins().call(leaf, &[vectors, list]);
     let done = d.times(vectors, width.lanes());
     d.b.ins().iadd(from, done)

@@ -199,7 +199,7 @@ impl Frame {
         let scratch = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
         let (list, block) =
             (d.stack((2 + plan.epilogue.moves().count()) * 8), d.stack(plan.epilogue.fixed.len().max(1) * 4));
-        let leaves = plan.leaves.iter().map(|bytes| (!bytes.is_empty()).then(|| d.leaf(bytes.clone()))).collect();
+        let leaves = plan.leaves.iter().map(|bytes| (!bytes.is_empty()).then(|| d.leaf(bytes.clone(), 2))).collect();
         Frame { scratch, list, block, leaves }
     }
 

@@ -60,13 +60,8 @@ impl<'f> Driver<'f, '_> {
         Clif::new(&mut self.b, lanes, self.isa.is_fused())
     }
 
-    /// A leaf of two parameters from its bytes.
-    pub(super) fn leaf(&mut self, bytes: Vec<u8>) -> FuncRef {
-        self.leaf_of(bytes, 2)
-    }
-
-    /// A leaf of so many parameters from its bytes.
-    pub(super) fn leaf_of(&mut self, bytes: Vec<u8>, parameters: usize) -> FuncRef {
+    /// A leaf from its bytes.
+    pub(super) fn leaf(&mut self, bytes: Vec<u8>, parameters: usize) -> FuncRef {
         let place = self.made.iter().position(|other| *other == bytes).unwrap_or_else(|| {
             self.made.push(bytes);
             self.made.len() - 1

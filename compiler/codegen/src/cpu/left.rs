@@ -72,7 +72,7 @@ fn plain(index: &Index, axis: AxisId) -> bool {
 
 /// Copies rows `from..to` of axes m to consecutive places of scratch.
 pub(super) fn copy(d: &mut Driver, runs: &Runs, m: &[AxisId], from: Value, to: Value, scratch: Value) {
-    let (copy, clear) = (d.leaf_of(x86::copy_run(), 3), d.leaf_of(x86::clear_run(), 3));
+    let (copy, clear) = (d.leaf(x86::copy_run(), 3), d.leaf(x86::clear_run(), 3));
     d.each(from, to, 1, &mut |d, row| {
         d.unflatten(m, row);
         let number = d.b.ins().isub(row, from);

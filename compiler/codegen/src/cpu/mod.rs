@@ -30,6 +30,7 @@ mod measure;
 mod memory;
 mod nest;
 mod pack;
+mod packed;
 mod rounding;
 pub mod select;
 

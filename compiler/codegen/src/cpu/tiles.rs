@@ -8,6 +8,7 @@ use super::driver::{Accumulator, Driver};
 use super::leaves;
 use super::nest::Lanes;
 use super::pack::{self, Right};
+use super::packed::{self, PackedRows};
 use super::select::DOT_ROWS;
 use crate::base::{DType, Storage};
 use crate::kernel::Store;
@@ -25,10 +26,10 @@ pub(super) struct Frame {
     /// stack.
     pub(super) pointers: Value,
     left_rows: Value,
-    tile: Value,
+    pub(super) tile: Value,
     /// The first row that was evaluated into scratch.
     first_row: Value,
-    height: Value,
+    pub(super) height: Value,
     pub(super) width: Value,
 }
 
@@ -54,6 +55,9 @@ pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
     d.each_in(&c.batch, outer, &mut |d| {
         if !plan.left_in_place {
             pack::evaluate_left(d, plan, f.left, from, to, f.depth);
+        }
+        if let Some(rows) = PackedRows::new(plan, d.isa) {
+            packed::arrange(d, plan, &f, &rows, (from, to));
         }
         d.each(panels.0, panels.1, 1, &mut |d, panel| emit_panel(d, plan, &f, panel, (from, to)));
     });
@@ -97,13 +101,19 @@ fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (fro
             let (dots, whole, end) = (d.b.create_block(), d.b.create_block(), d.b.create_block());
             d.b.ins().brif(few, dots, &[], whole, &[]);
             d.b.switch_to_block(dots);
+            let packed = PackedRows::new(plan, d.isa);
             let narrow = match storage {
                 Storage::Plain(DType::F16) if d.isa.wide().is_some() => Some(leaves::DOT_F16),
                 Storage::Plain(DType::BF16) if d.isa.wide().is_some() => Some(leaves::DOT_BF16),
                 _ => None,
             };
-            pack::fetch_rows(d, plan, f, storage, n, narrow.is_some());
-            dot_rows(d, plan, f, n, (from, to), narrow.unwrap_or(leaves::DOT));
+            match packed {
+                Some(rows) => packed::dot_rows(d, plan, f, &rows, n, (from, to)),
+                None => {
+                    pack::fetch_rows(d, plan, f, storage, n, narrow.is_some());
+                    dot_rows(d, plan, f, n, (from, to), narrow.unwrap_or(leaves::DOT));
+                }
+            }
             d.b.ins().jump(end, &[]);
             d.b.switch_to_block(whole);
             pack::fetch_rows(d, plan, f, storage, n, false);
@@ -174,7 +184,7 @@ fn strips(d: &mut Driver, plan: &ContractPlan, f: &Frame, n: Value, (from, to): 
 }
 
 /// The pointer to a row of the left side.
-fn left_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, row: Value) -> Value {
+pub(super) fn left_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, row: Value) -> Value {
     if !plan.left_in_place {
         let number = d.b.ins().isub(row, f.first_row);
         let bytes = d.times(f.depth, 4);
@@ -191,7 +201,7 @@ fn left_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, row: Value) -> Value
 }
 
 /// Stores what a finished tile holds of rows `m..to` and columns from `n` on.
-fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value, to: Value, n: Value) {
+pub(super) fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value, to: Value, n: Value) {
     let zero = d.integer(0);
     let rest = d.b.ins().isub(to, m);
     let tallest = d.integer(plan.tallest());

@@ -359,7 +359,7 @@ pub(super) fn lower(d: &mut Driver, plan: &WindowPlan) {
         }
         (_, false) => (d.integer(0), all_vectors),
     };
-    let leaves: Vec<_> = plan.leaves.iter().map(|bytes| d.leaf(bytes.clone())).collect();
+    let leaves: Vec<_> = plan.leaves.iter().map(|bytes| d.leaf(bytes.clone(), 2)).collect();
     let list = d.stack((plan.reads.len() + plan.epilogue.moves().count()) * 8);
     let block = d.stack(plan.epilogue.fixed.len().max(1) * 4);
     let tiles = d.integer((plan.length + plan.tile - 1) / plan.tile);

@@ -1,16 +1,20 @@
 //! Leaves as finished bytes for x86-64: vectors of 256 bits (AVX2, FMA) and of 512 (AVX-512), which Cranelift lacks.
 //!
-//! A leaf is position independent, keeps the registers that its caller owns, uses no stack but to keep them, and leaves
-//! the upper halves of vectors clean. `Wide` records straight lines of operations and gives them registers without
-//! spilling; where they do not fit it says `OutOfRegisters`.
+//! A leaf is position independent, keeps the registers that its caller owns, uses no stack but to keep them (dots of packed
+//! rows also keep a group's scales below it), and leaves the upper halves of vectors clean. `Wide` records straight lines
+//! of operations and gives them registers without spilling; where they do not fit it says `OutOfRegisters`.
 
+mod arrange;
 mod machine;
+mod packed;
 mod region;
 mod rows;
 mod runs;
 mod wide;
 
+pub(super) use arrange::{arrange, arranged};
 pub(super) use machine::Width;
+pub(super) use packed::dots;
 pub(super) use region::OutOfRegisters;
 pub(super) use rows::{Kept, copy, dot, strip, transpose};
 pub(super) use runs::{clear_run, copy_run};
