@@ -1,5 +1,6 @@
 //! Building one kernel: elements of values, through the nodes that are fused into it.
 
+use super::groups::unit_axes;
 use super::homes::Home;
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops::{At, Build, Lowering, Target, row_major};
@@ -131,12 +132,24 @@ impl<'a> Elements<'a> {
 
     fn computed(&mut self, node: NodeId, at: &[At]) -> ExprId {
         self.graph.with_call(node, |op, call| {
-            let Lowering::Point(point) = op.op().lower(call) else { unreachable!("only points are computed in place") };
+            let point = match op.op().lower(call) {
+                Lowering::Point(point) => point,
+                Lowering::Alias => return self.renamed(node, at),
+                Lowering::Stages { .. } => unreachable!("only points are computed in place"),
+            };
             self.running.push(node);
             let element = point(self, at);
             self.running.pop();
             self.wrapped(call.result(0).dtype, element)
         })
+    }
+
+    /// The element of an alias that `groups` looks through.
+    fn renamed(&mut self, node: NodeId, at: &[At]) -> ExprId {
+        let axes = unit_axes(self.graph, node).expect("other aliases lie in memory");
+        let first = At::index(mlc_codegen::kernel::Index::constant(0));
+        let at: Vec<At> = axes.into_iter().map(|axis| axis.map_or(first.clone(), |axis| at[axis].clone())).collect();
+        self.element(self.graph.nodes[node].inputs[0], &at, None)
     }
 
     /// An element that does not go through memory: integers wrap as memory would make them.

@@ -2,6 +2,7 @@
 
 use crate::graph::{Block, Graph, NodeId, NodeKind, ValueId};
 use crate::ops::{Traits, traits_of};
+use mlc_codegen::base::Dim;
 use std::collections::{HashMap, HashSet};
 
 /// What is known of the nodes of an entry before any is lowered.
@@ -37,7 +38,8 @@ impl Groups {
                 _ => {}
             }
         }
-        let solid = groups.solid(graph, &nodes, outputs);
+        let mut solid = groups.solid(graph, &nodes, outputs);
+        groups.look_through_aliases(graph, &nodes, &mut solid);
         for node in nodes {
             let view = groups.traits.get(&node).is_some_and(|t| t.view);
             if view && !groups.grouped.contains(&node) && !solid.contains(&graph.nodes[node].outputs[0]) {
@@ -45,6 +47,31 @@ impl Groups {
             }
         }
         groups
+    }
+
+    /// Aliases of views that only name or drop axes of one position are views themselves; of what other aliases are of
+    /// becomes solid.
+    fn look_through_aliases(&mut self, graph: &Graph, nodes: &[NodeId], solid: &mut HashSet<ValueId>) {
+        let is_view = |groups: &Self, value: ValueId| {
+            let node = groups.defined_by.get(&value);
+            node.is_some_and(|node| {
+                let traits = groups.traits.get(node);
+                !groups.grouped.contains(node)
+                    && traits.is_some_and(|t| t.view || (t.alias && unit_axes(graph, *node).is_some()))
+            })
+        };
+        for node in nodes.iter().rev().filter(|node| self.traits.get(node).is_some_and(|t| t.alias)) {
+            let data = &graph.nodes[*node];
+            let read_through = unit_axes(graph, *node).is_some()
+                && !self.grouped.contains(node)
+                && !solid.contains(&data.outputs[0])
+                && is_view(self, data.inputs[0]);
+            if read_through {
+                self.looked_through.insert(*node);
+            } else {
+                solid.extend(&data.inputs);
+            }
+        }
     }
 
     /// Values that must lie in memory: read under guards, checked as indices, named by inner blocks, or returned.
@@ -58,9 +85,6 @@ impl Groups {
                     let traits = &self.traits[node];
                     let guarded = data.inputs.iter().zip(&traits.reads).filter(|(_, reads)| reads.guarded);
                     solid.extend(guarded.map(|(v, _)| *v));
-                    if traits.alias {
-                        solid.extend(&data.inputs);
-                    }
                     let checked = graph.with_call(*node, |op, call| op.op().checked_indices(call));
                     solid.extend(checked.into_iter().map(|checked| data.inputs[checked.indices]));
                 }
@@ -102,4 +126,16 @@ impl Groups {
             false => vec![],
         }
     }
+}
+
+/// Of an alias that leaves all axes but those of one position as they are: the axis of the result for each of its input.
+pub(super) fn unit_axes(graph: &Graph, node: NodeId) -> Option<Vec<Option<usize>>> {
+    let data = &graph.nodes[node];
+    let [from, to] = [data.inputs[0], data.outputs[0]].map(|value| &graph.ty(value).dims);
+    let one = Dim::from(1);
+    let mut rest = (0..to.len()).filter(|axis| to[*axis] != one);
+    let axes =
+        from.iter().map(|dim| if *dim == one { Some(None) } else { rest.next().filter(|r| to[*r] == *dim).map(Some) });
+    let axes: Option<Vec<_>> = axes.collect();
+    axes.filter(|_| rest.next().is_none())
 }

@@ -11,6 +11,7 @@ use super::contract::row_access;
 use super::driver::{Accumulator, Driver};
 use super::nest::Lanes;
 use super::select::{Isa, TILE_ROWS, panel_width};
+use super::x86::{self, Kept};
 use super::{attention_tiles, expr, lanes, leaves, pack};
 use crate::base::{DType, Dim, Scalar, Storage};
 use crate::kernel::{Access, Attention, AxisId, Binary, Body, Compare, ExprId, Index, Kernel, Node, Unary};
@@ -110,12 +111,39 @@ impl<'k> AttentionPlan<'k> {
 
     /// Evaluates the keys and values of a batch position that are not read in place.
     pub(super) fn evaluate(&self, d: &mut Driver, f: &Frame) {
-        if self.keys.is_none() {
-            pack::evaluate(d, self.a.k, &[self.a.n, self.a.d], f.keys);
+        let sides = [(self.keys, self.a.k, self.a.d, f.keys), (self.values, self.a.v, self.a.e, f.values)];
+        for (in_place, side, along, to) in sides {
+            if in_place.is_none() && !self.widen(d, side, along, to) {
+                pack::evaluate(d, side, &[self.a.n, along], to);
+            }
         }
-        if self.values.is_none() {
-            pack::evaluate(d, self.a.v, &[self.a.n, self.a.e], f.values);
+    }
+
+    /// Keys or values that are kept as 16-bit floats, row after row, as f32; whether they are.
+    fn widen(&self, d: &mut Driver, side: ExprId, along: AxisId, to: Value) -> bool {
+        let mut side = side;
+        while let Node::Convert(DType::F32, kept) = self.kernel.expr.nodes[side.0 as usize] {
+            side = kept;
         }
+        let Some(access) = row_access(self.kernel, side, &[self.a.n, along]) else { return false };
+        let kept = match self.kernel.buffer(access.buffer).storage {
+            Storage::Plain(DType::F16) => Kept::F16,
+            Storage::Plain(DType::BF16) => Kept::BF16,
+            _ => return false,
+        };
+        if d.isa.wide().is_none() {
+            return false;
+        }
+        pack::bind_first(d, &[self.a.n, along]);
+        d.enter_lanes(None, false);
+        d.forget();
+        let (element, _) = d.element(access, None);
+        let from = d.address(access, element);
+        let [rows, length] = [self.a.n, along].map(|axis| d.extent(axis));
+        let count = d.b.ins().imul(rows, length);
+        let leaf = d.leaf(x86::widen(kept), 3);
+        d.b.ins().call(leaf, &[count, from, to]);
+        true
     }
 
     /// The keys that a row sees, out of `keys`.

@@ -16,6 +16,6 @@ pub(super) use arrange::{arrange, arranged};
 pub(super) use machine::Width;
 pub(super) use packed::dots;
 pub(super) use region::OutOfRegisters;
-pub(super) use rows::{Kept, copy, dot, strip, transpose};
+pub(super) use rows::{Kept, copy, dot, strip, transpose, widen};
 pub(super) use runs::{clear_run, copy_run};
 pub(super) use wide::Wide;

@@ -39,11 +39,15 @@ pub(in crate::cpu) fn dots(packing: Packing) -> Vec<u8> {
         asm.mov(r11, rdi)?;
         asm.vxorps(ymm0, ymm0, ymm0)?;
         asm.vxorps(ymm1, ymm1, ymm1)?;
+        if matches!(packing, Packing::Q4_0 | Packing::Q4_1) {
+            asm.vxorps(ymm13, ymm13, ymm13)?;
+        }
         match packing {
             Packing::Q8_0 => turns(asm, 1, &mut q8_0)?,
             Packing::Q4_0 | Packing::Q4_1 => {
                 turns(asm, 2, &mut |asm| nibbles(asm, packing, true))?;
                 turns(asm, 1, &mut |asm| nibbles(asm, packing, false))?;
+                asm.vaddps(ymm1, ymm1, ymm13)?;
             }
             Packing::Q4K => turns(asm, 1, &mut q4_k)?,
             Packing::Q6K => turns(asm, 1, &mut q6_k)?,
@@ -152,7 +156,7 @@ fn nibbles(asm: &mut CodeAssembler, packing: Packing, both: bool) -> Emitted {
     unit(asm, ymm5, 0, true)?;
     unit(asm, ymm4, UNIT, false)?;
     asm.vfmadd231ps(ymm1, ymm6, ymmword_ptr(r10 + 128))?;
-    asm.vfmadd231ps(ymm1, ymm6, ymmword_ptr(r10 + UNIT + 128))?;
+    asm.vfmadd231ps(ymm13, ymm6, ymmword_ptr(r10 + UNIT + 128))?;
     asm.vpermilps(ymm6, ymm6, 0)?;
     scaled(asm)?;
     asm.add(rax, if both { 2 * size } else { size })?;

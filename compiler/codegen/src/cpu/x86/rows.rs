@@ -74,6 +74,46 @@ pub(in crate::cpu) fn dot(right: Kept) -> Vec<u8> {
     })
 }
 
+/// `WIDEN (count, from, to)`: numbers that are kept as `kept` says, as f32.
+pub(in crate::cpu) fn widen(kept: Kept) -> Vec<u8> {
+    emitted(|asm| {
+        for vectors in [4, 1] {
+            each(asm, vectors * 8, &mut |asm| {
+                for i in 0..vectors as u8 {
+                    let from = Place { base: Register::RSI, bytes: i32::from(i) * 8 * kept.bytes() };
+                    Width::Ymm.widen(asm, i, from, kept);
+                    Width::Ymm.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * 32 }, i);
+                }
+                asm.add(rsi, vectors * 8 * kept.bytes())?;
+                asm.add(rdx, vectors * 32)
+            })?;
+        }
+        each(asm, 1, &mut |asm| {
+            load_one(asm, kept)?;
+            asm.vmovss(dword_ptr(rdx), xmm1)?;
+            asm.add(rsi, kept.bytes())?;
+            asm.add(rdx, 4)
+        })
+    })
+}
+
+/// The number at rsi to xmm1.
+fn load_one(asm: &mut CodeAssembler, kept: Kept) -> Result<(), IcedError> {
+    match kept {
+        Kept::F32 => asm.vmovss(xmm1, dword_ptr(rsi)),
+        Kept::F16 => {
+            asm.movzx(r8d, word_ptr(rsi))?;
+            asm.vmovd(xmm1, r8d)?;
+            asm.vcvtph2ps(xmm1, xmm1)
+        }
+        Kept::BF16 => {
+            asm.movzx(r8d, word_ptr(rsi))?;
+            asm.shl(r8d, 16)?;
+            asm.vmovd(xmm1, r8d)
+        }
+    }
+}
+
 /// `STRIP (rows, from, result, weights, stride)`: `result[x] = Σ_r weights[r] · from[r][x]` for `vectors` vectors of
 /// neighbours, or for one number; rows lie `stride` bytes apart.
 pub(in crate::cpu) fn strip(vectors: u8) -> Vec<u8> {
