@@ -6,7 +6,7 @@
 //! (`arrange`), which also undoes what the halves and the neighbour's bits add, so that nothing but rounding is lost.
 
 use super::arrange::UNIT;
-use super::rows::emitted;
+use super::rows::{each, emitted};
 use crate::base::Packing;
 use iced_x86::IcedError;
 use iced_x86::code_asm::{
@@ -43,14 +43,14 @@ pub(in crate::cpu) fn dots(packing: Packing) -> Vec<u8> {
             asm.vxorps(ymm13, ymm13, ymm13)?;
         }
         match packing {
-            Packing::Q8_0 => turns(asm, 1, &mut q8_0)?,
+            Packing::Q8_0 => each(asm, r11, 1, &mut q8_0)?,
             Packing::Q4_0 | Packing::Q4_1 => {
-                turns(asm, 2, &mut |asm| nibbles(asm, packing, true))?;
-                turns(asm, 1, &mut |asm| nibbles(asm, packing, false))?;
+                each(asm, r11, 2, &mut |asm| nibbles(asm, packing, true))?;
+                each(asm, r11, 1, &mut |asm| nibbles(asm, packing, false))?;
                 asm.vaddps(ymm1, ymm1, ymm13)?;
             }
-            Packing::Q4K => turns(asm, 1, &mut q4_k)?,
-            Packing::Q6K => turns(asm, 1, &mut q6_k)?,
+            Packing::Q4K => each(asm, r11, 1, &mut q4_k)?,
+            Packing::Q6K => each(asm, r11, 1, &mut q6_k)?,
         }
         total(asm, packing)?;
         asm.add(rdx, r8)?;
@@ -60,19 +60,6 @@ pub(in crate::cpu) fn dots(packing: Packing) -> Vec<u8> {
         asm.set_label(&mut end)?;
         asm.pop(rbx)
     })
-}
-
-/// `while r11 >= groups { body; r11 -= groups }`.
-fn turns(asm: &mut CodeAssembler, groups: i32, body: &mut dyn FnMut(&mut CodeAssembler) -> Emitted) -> Emitted {
-    let (mut top, mut end) = (asm.create_label(), asm.create_label());
-    asm.cmp(r11, groups)?;
-    asm.jl(end)?;
-    asm.set_label(&mut top)?;
-    body(asm)?;
-    asm.sub(r11, groups)?;
-    asm.cmp(r11, groups)?;
-    asm.jge(top)?;
-    asm.set_label(&mut end)
 }
 
 /// ymm14: 0x3f in every byte; ymm15: where the low bits of codes lie; ymm7, ymm12 and ymm13 as the packing needs them.

@@ -32,7 +32,7 @@ pub(in crate::cpu) fn dot(right: Kept) -> Vec<u8> {
         let width = Width::Ymm;
         (0..8).for_each(|sum| width.clear(asm, sum));
         for vectors in [8, 1] {
-            each(asm, vectors * 8, &mut |asm| {
+            each(asm, rdi, vectors * 8, &mut |asm| {
                 for i in 0..vectors as u8 {
                     let left = Place { base: Register::RSI, bytes: i32::from(i) * 32 };
                     let other = Place { base: Register::RDX, bytes: i32::from(i) * 8 * right.bytes() };
@@ -52,7 +52,7 @@ pub(in crate::cpu) fn dot(right: Kept) -> Vec<u8> {
         asm.vaddps(xmm0, xmm0, xmm1)?;
         asm.vmovshdup(xmm1, xmm0)?;
         asm.vaddss(xmm0, xmm0, xmm1)?;
-        each(asm, 1, &mut |asm| {
+        each(asm, rdi, 1, &mut |asm| {
             match right {
                 Kept::F32 => asm.vmovss(xmm1, dword_ptr(rdx))?,
                 Kept::F16 => {
@@ -78,7 +78,7 @@ pub(in crate::cpu) fn dot(right: Kept) -> Vec<u8> {
 pub(in crate::cpu) fn widen(kept: Kept) -> Vec<u8> {
     emitted(|asm| {
         for vectors in [4, 1] {
-            each(asm, vectors * 8, &mut |asm| {
+            each(asm, rdi, vectors * 8, &mut |asm| {
                 for i in 0..vectors as u8 {
                     let from = Place { base: Register::RSI, bytes: i32::from(i) * 8 * kept.bytes() };
                     Width::Ymm.widen(asm, i, from, kept);
@@ -88,7 +88,7 @@ pub(in crate::cpu) fn widen(kept: Kept) -> Vec<u8> {
                 asm.add(rdx, vectors * 32)
             })?;
         }
-        each(asm, 1, &mut |asm| {
+        each(asm, rdi, 1, &mut |asm| {
             load_one(asm, kept)?;
             asm.vmovss(dword_ptr(rdx), xmm1)?;
             asm.add(rsi, kept.bytes())?;
@@ -121,7 +121,7 @@ pub(in crate::cpu) fn strip(vectors: u8) -> Vec<u8> {
         let width = Width::Ymm;
         let place = |base, i: u8| Place { base, bytes: i32::from(i) * 32 };
         (0..vectors.max(1)).for_each(|sum| width.clear(asm, sum));
-        each(asm, 1, &mut |asm| {
+        each(asm, rdi, 1, &mut |asm| {
             if vectors == 0 {
                 asm.vmovss(xmm1, dword_ptr(rcx))?;
                 asm.vfmadd231ss(xmm0, xmm1, dword_ptr(rsi))?;
@@ -143,7 +143,7 @@ pub(in crate::cpu) fn strip(vectors: u8) -> Vec<u8> {
 pub(in crate::cpu) fn copy(width: Width, vectors: i64) -> Vec<u8> {
     let bytes = width.lanes() as i32 * 4;
     emitted(|asm| {
-        each(asm, 1, &mut |asm| {
+        each(asm, rdi, 1, &mut |asm| {
             for i in 0..vectors as u8 {
                 width.load(asm, i, Place { base: Register::RSI, bytes: i32::from(i) * bytes });
                 width.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * bytes }, i);
@@ -162,7 +162,7 @@ pub(in crate::cpu) fn transpose(bytes: i32) -> Vec<u8> {
         asm.push(rbx)?;
         asm.push(rbp)?;
         (0..).zip(ROWS).try_for_each(|(i, row)| asm.mov(row, qword_ptr(rsi + i * 8)))?;
-        each(asm, 8, &mut |asm| {
+        each(asm, rdi, 8, &mut |asm| {
             let (low, high) = YMM.split_at(8);
             for (row, vector) in ROWS.into_iter().zip(low) {
                 asm.vmovups(*vector, ymmword_ptr(row))?;
@@ -202,19 +202,20 @@ pub(super) fn emitted(body: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedEr
     asm.assemble(0).expect("every branch of a leaf is short")
 }
 
-/// `while the first parameter >= step { body; it -= step }`.
+/// `while count >= step { body; count -= step }`.
 pub(super) fn each(
     asm: &mut CodeAssembler,
+    count: AsmRegister64,
     step: i32,
     body: &mut dyn FnMut(&mut CodeAssembler) -> Result<(), IcedError>,
 ) -> Result<(), IcedError> {
     let (mut top, mut end) = (asm.create_label(), asm.create_label());
-    asm.cmp(rdi, step)?;
+    asm.cmp(count, step)?;
     asm.jl(end)?;
     asm.set_label(&mut top)?;
     body(asm)?;
-    asm.sub(rdi, step)?;
-    asm.cmp(rdi, step)?;
+    asm.sub(count, step)?;
+    asm.cmp(count, step)?;
     asm.jge(top)?;
     asm.set_label(&mut end)
 }

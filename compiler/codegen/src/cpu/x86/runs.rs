@@ -3,7 +3,7 @@
 use super::machine::{Place, Width};
 use super::rows::{each, emitted};
 use iced_x86::Register;
-use iced_x86::code_asm::{dword_ptr, rdx, rsi, xmm0};
+use iced_x86::code_asm::{dword_ptr, rdi, rdx, rsi, xmm0};
 
 /// Vectors of one turn.
 const VECTORS: u8 = 4;
@@ -26,7 +26,7 @@ fn run(reads: bool) -> Vec<u8> {
             (0..VECTORS).for_each(|i| width.clear(asm, i));
         }
         for vectors in [VECTORS, 1] {
-            each(asm, i32::from(vectors) * 8, &mut |asm| {
+            each(asm, rdi, i32::from(vectors) * 8, &mut |asm| {
                 if reads {
                     (0..vectors).for_each(|i| width.load(asm, i, place(Register::RSI, i)));
                     asm.add(rsi, i32::from(vectors) * 32)?;
@@ -35,7 +35,7 @@ fn run(reads: bool) -> Vec<u8> {
                 asm.add(rdx, i32::from(vectors) * 32)
             })?;
         }
-        each(asm, 1, &mut |asm| {
+        each(asm, rdi, 1, &mut |asm| {
             if reads {
                 asm.vmovss(xmm0, dword_ptr(rsi))?;
                 asm.add(rsi, 4)?;
