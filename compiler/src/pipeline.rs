@@ -1,10 +1,11 @@
 //! The pipeline, whole: a typed graph becomes an artifact.
 
 use crate::diag::SourceMap;
-use crate::graph::{self, Constant, ConstantId, Graph, ReadError};
+use crate::graph::{self, ConstantId, Graph, ReadError};
 use crate::passes::{Keep, Pass};
-use crate::schedule::{ScheduleError, Scheduled, schedule};
+use crate::schedule::{Form, ScheduleError, Scheduled, schedule};
 use crate::types::Loc;
+use mlc_codegen::base::Storage;
 use mlc_codegen::kernel::{VerifyError, verify};
 use mlc_runtime::artifact::{Artifact, ArtifactError, Constant as Bytes, Meta, Source};
 use mlc_runtime::session::{Options, human};
@@ -201,7 +202,7 @@ pub fn lowered(
     file: u32,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Artifact, BuildError> {
-    let Scheduled { plan, constants, panels, sources: places, .. } = schedule(graph)?;
+    let Scheduled { plan, constants, sources: places, .. } = schedule(graph)?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
             .map_err(|why| BuildError::Kernel { kernel: kernel.name.clone(), why })?;
@@ -214,33 +215,28 @@ pub fn lowered(
             Keep::All => pipeline.to_string(),
             groups => format!("{pipeline} --fuse {groups}"),
         },
-        constants: constants.iter().map(|id| graph.constants[*id].name.clone()).collect(),
+        constants: constants.iter().map(|(id, _)| graph.constants[*id].name.clone()).collect(),
         target: "cpu".into(),
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
         ..Meta::default()
     };
-    let all = constants.iter().fold(0, |sum: u64, id| sum.saturating_add(size(&graph.constants[*id])));
+    let sizes: Vec<u64> = plan.constants.iter().map(|(storage, count)| size(*storage, *count)).collect();
+    let all = sizes.iter().fold(0, |sum: u64, size| sum.saturating_add(*size));
     if all > pipeline.max_memory {
         return Err(BuildError::Memory { needed: all, allowed: pipeline.max_memory });
     }
     let (mut bytes, mut done) = (Vec::with_capacity(constants.len()), 0);
-    for (id, panels) in constants.into_iter().zip(panels) {
-        let constant = &graph.constants[id];
-        let stored = read(graph, id)?;
-        bytes.push(match panels {
-            Some(panels) => Bytes::copied(&panels.laid_out(stored.bytes()))?,
-            None => stored,
-        });
-        done += size(constant);
+    for ((id, form), size) in constants.into_iter().zip(sizes) {
+        bytes.push(read(graph, id, &form)?);
+        done += size;
         watch(done, all);
     }
     Ok(Artifact::from_parts(meta, plan, bytes)?)
 }
 
-/// The bytes of a constant; as many as can be counted where they do not fit in 64 bits.
-fn size(constant: &Constant) -> u64 {
-    let elements = constant.ty.elements().as_constant();
-    elements.and_then(|count| constant.storage.bytes_for(count)).map_or(u64::MAX, |bytes| bytes.max(0) as u64)
+/// The bytes of so many elements; as many as can be counted where they do not fit in 64 bits.
+fn size(storage: Storage, elements: i64) -> u64 {
+    storage.bytes_for(elements).map_or(u64::MAX, |bytes| bytes.max(0) as u64)
 }
 
 /// A place in the source as run-time errors show it.
@@ -257,11 +253,15 @@ pub fn place(loc: Loc, sources: &SourceMap) -> Source {
     }
 }
 
-/// The bytes of a constant in the storage that the plan says.
-fn read(graph: &Graph, constant: ConstantId) -> Result<Bytes, BuildError> {
-    Ok(Bytes::from(graph.stored(constant).map_err(|error| match error {
+/// The bytes of a constant in the storage and the form that the plan says.
+fn read(graph: &Graph, constant: ConstantId, form: &Form) -> Result<Bytes, BuildError> {
+    let tensor = graph.stored(constant).map_err(|error| match error {
         ReadError::Weights(error) => BuildError::Weights(error),
         ReadError::Missing(key) => BuildError::Missing(key),
         ReadError::Tensor(error) => BuildError::Tensor(error),
-    })?))
+    })?;
+    match form {
+        Form::AsIs => Ok(Bytes::from(tensor)),
+        Form::Panels(panels) => Ok(Bytes::copied(&panels.pack(tensor.bytes()))?),
+    }
 }

@@ -3,7 +3,7 @@
 mod support;
 
 use mlc_codegen::base::{DType, Dim, Packing, Scalar, Storage};
-use mlc_codegen::cpu::select;
+use mlc_codegen::cpu::panels::{PANEL, packed_panels};
 use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
 use support::{CLOSE, Near, Random, hold, random_bytes};
@@ -35,9 +35,8 @@ fn gemm(lie: Lie, storage: Storage, prologue: bool, depth: impl Into<Dim>) -> Ke
         Lie::Columns => b.read_dense(w, &[k, n]),
         Lie::Rows => b.read_dense(w, &[n, k]),
         Lie::Panels => {
-            let depth = b.0.axis(k).extent.clone();
-            let width = select::panel_width(mlc_codegen::cpu::Isa::Avx2);
-            b.read(select::packed_panels(w, n, k, &depth, width))
+            let panels = packed_panels(&b.0, w, n, &[k], PANEL);
+            b.read(panels)
         }
     };
     let acc = b.0.expr.push(Node::Accumulator);
@@ -84,6 +83,35 @@ fn every_side_and_size() {
             run(&gemm(Lie::Rows, F32, prologue, slot(2)), size, n * k, "contract", CLOSE);
             run(&gemm(Lie::Panels, F32, prologue, slot(2)), size, (n + 15) / 16 * 16 * k, "contract", CLOSE);
         }
+    }
+}
+
+/// More rows than a block has, which start in the middle of tiles where parts share them.
+#[test]
+fn blocks_of_rows_against_panels() {
+    let near = Near { absolute: 2e-4, relative: 1e-4 };
+    run(&gemm(Lie::Panels, F32, false, slot(2)), [203, 33, 600], 48 * 600, "contract", near);
+}
+
+/// A sum over several axes, the last innermost in the panels.
+#[test]
+fn panels_over_several_axes() {
+    let mut b = Build::new("several axes");
+    let (m, n, outer, inner) = (b.axis("m", slot(0)), b.axis("n", slot(1)), b.axis("o", 3), b.axis("i", slot(2)));
+    let (x, w, y) = (b.input(DType::F32), b.input(DType::F32), b.output(DType::F32));
+    let left = b.read_dense(x, &[m, outer, inner]);
+    let panels = packed_panels(&b.0, w, n, &[outer, inner], PANEL);
+    let right = b.read(panels);
+    let value = b.0.expr.push(Node::Accumulator);
+    let stores = vec![b.store_dense(y, &[m, n], value)];
+    let (m, n, k) = (vec![m], vec![n], vec![outer, inner]);
+    let contract = Contract { batch: vec![], m, n, k, a: left, b: right, accumulator: DType::F32, stores };
+    let kernel = b.finish(Body::Contract(contract));
+    let mut random = Random(0x9a7e);
+    for [m, n, inner] in [[1, 16, 7], [2, 33, 5], [8, 40, 3]] {
+        let panels = (n + 15) / 16 * 16;
+        let buffers = [m * 3 * inner, panels * 3 * inner, m * n].map(|count| random_bytes(F32, count, &mut random));
+        hold(&kernel, &[m, n, inner], &buffers, "contract", CLOSE);
     }
 }
 

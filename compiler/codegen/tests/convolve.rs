@@ -3,7 +3,7 @@
 mod support;
 
 use mlc_codegen::base::{DType, Scalar, Storage};
-use mlc_codegen::cpu::filters;
+use mlc_codegen::cpu::panels::wanted;
 use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
 use support::{CLOSE, Near, Random, hold, random_bytes};
@@ -107,14 +107,14 @@ fn convolutions() -> Vec<(Conv, &'static str)> {
 fn filters_in_panels() {
     for (i, (conv, path)) in convolutions().into_iter().enumerate() {
         let kernel = conv.kernel();
-        let (panels, laid_out) = filters::wanted(&kernel, BufferId(1)).expect("the filters are worth it");
+        let (panels, laid_out) = wanted(&kernel, BufferId(1)).expect("the filters are worth it");
         for batch in [1, 2, 0] {
             let mut random = Random(0xc04 + i as u64 * 3 + batch as u64);
             let mut buffers = conv.buffers(batch, &mut random);
             let block = support::sizes(&[batch]);
             let mut expected = buffers.clone();
             eval::run(&kernel, &block, &mut expected);
-            buffers[1] = panels.laid_out(&buffers[1]);
+            buffers[1] = panels.pack(&buffers[1]);
             assert_eq!(buffers[1].len() as i64, panels.elements() * 4);
             let mut found = buffers.clone();
             eval::run(&laid_out, &block, &mut found);
@@ -138,22 +138,22 @@ fn filters_in_panels() {
 fn filters_that_stay() {
     let conv = convolutions()[4].0;
     let kernel = conv.kernel();
-    assert!(filters::wanted(&kernel, BufferId(0)).is_none(), "a picture is no filter");
-    assert!(filters::wanted(&kernel, BufferId(2)).is_none(), "nor is a bias");
-    let (_, laid_out) = filters::wanted(&kernel, BufferId(1)).expect("the filters are worth it");
-    assert!(filters::wanted(&laid_out, BufferId(1)).is_none(), "panels are made once");
-    let odd = Conv { filters: 9, ..conv };
-    assert!(filters::wanted(&odd.kernel(), BufferId(1)).is_none(), "nine columns are no whole vectors");
+    assert!(wanted(&kernel, BufferId(0)).is_none(), "a picture is no filter");
+    assert!(wanted(&kernel, BufferId(2)).is_none(), "nor is a bias");
+    let (_, laid_out) = wanted(&kernel, BufferId(1)).expect("the filters are worth it");
+    assert!(wanted(&laid_out, BufferId(1)).is_none(), "panels are made once");
+    let narrow = Conv { filters: 7, ..conv };
+    assert!(wanted(&narrow.kernel(), BufferId(1)).is_none(), "seven columns fill no vector");
 }
 
 /// An infinite weight beside the picture's border makes NaN there, as zeros that it multiplies do.
 #[test]
 fn borders_are_zeros() {
     for (conv, path) in [convolutions()[4], convolutions()[8]] {
-        let (panels, laid_out) = filters::wanted(&conv.kernel(), BufferId(1)).expect("the filters are worth it");
+        let (panels, laid_out) = wanted(&conv.kernel(), BufferId(1)).expect("the filters are worth it");
         let mut buffers = conv.buffers(1, &mut Random(0xb0));
         buffers[1][..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
-        buffers[1] = panels.laid_out(&buffers[1]);
+        buffers[1] = panels.pack(&buffers[1]);
         if support::machine::runnable().len() > 1 {
             hold(&laid_out, &[1], &buffers, path, Near { absolute: 2e-3, ..CLOSE });
         }

@@ -6,12 +6,12 @@ use super::elements::Elements;
 use super::groups::Groups;
 use super::homes::{Home, Lease};
 use super::kernels::{Kernels, Purpose, name};
-use super::{filters, layout};
+use super::layout;
+use super::panels::{self, Form};
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
 use crate::ops::{IndexUse, Lowering};
 use crate::types::{Loc, TensorType};
 use mlc_codegen::base::{Dim, Slot, SlotDef, Slots, Storage};
-use mlc_codegen::cpu::filters::Panels;
 use mlc_codegen::kernel::{
     Argument, BufferDef, Call, EntryPlan, Family, IndexCheck, Kernel, Place, Plan, PlanBuffer, Port, SizeGuard,
     StateDef, Step, Variant,
@@ -23,10 +23,8 @@ use std::collections::HashMap;
 pub struct Scheduled {
     /// What the runtime executes.
     pub plan: Plan,
-    /// By number in the plan.
-    pub constants: Vec<ConstantId>,
-    /// By number in the plan, the form of those that are not stored as they are.
-    pub panels: Vec<Option<Panels>>,
+    /// By number in the plan, and how the plan wants their bytes.
+    pub constants: Vec<(ConstantId, Form)>,
     /// By number in the plan.
     pub sources: Vec<Loc>,
     /// By entry, what each of its calls is for, in the order of the steps.
@@ -76,8 +74,9 @@ pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
         entries,
     };
     layout::arrange(&mut plan, &shapes);
-    let panels = filters::arrange(&mut plan);
-    Ok(Scheduled { plan, constants: shared.constants.finish(), panels, sources: shared.sources, purposes })
+    let forms = panels::arrange(&mut plan);
+    let constants = shared.constants.finish().into_iter().zip(forms).collect();
+    Ok(Scheduled { plan, constants, sources: shared.sources, purposes })
 }
 
 /// What all entries share.

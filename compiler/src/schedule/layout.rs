@@ -7,6 +7,7 @@
 
 use super::axes;
 use super::kernels::Kernels;
+use super::steps::{each_call, each_call_mut};
 use mlc_codegen::base::{Dim, Storage};
 use mlc_codegen::kernel::{
     Access, Argument, AxisId, Body, BufferDef, BufferId, Call, Coord, EntryPlan, Index, Kernel, Plan, PlanBuffer,
@@ -278,32 +279,4 @@ fn rewritten(kernel: &Kernel, arguments: &[Argument], last: &Shapes) -> Kernel {
         axes::tidy(&mut new);
     }
     new
-}
-
-pub(super) fn each_call(steps: &[Step], body: &mut dyn FnMut(&Call)) {
-    for step in steps {
-        match step {
-            Step::Call(call) => body(call),
-            Step::Loop { body: inner, .. } => each_call(inner, body),
-            Step::Branch { then, otherwise, .. } => {
-                each_call(then, body);
-                each_call(otherwise, body);
-            }
-            Step::Copy { .. } | Step::Check(_) | Step::Count { .. } => {}
-        }
-    }
-}
-
-pub(super) fn each_call_mut(steps: &mut [Step], body: &mut dyn FnMut(&mut Call)) {
-    for step in steps {
-        match step {
-            Step::Call(call) => body(call),
-            Step::Loop { body: inner, .. } => each_call_mut(inner, body),
-            Step::Branch { then, otherwise, .. } => {
-                each_call_mut(then, body);
-                each_call_mut(otherwise, body);
-            }
-            Step::Copy { .. } | Step::Check(_) | Step::Count { .. } => {}
-        }
-    }
 }

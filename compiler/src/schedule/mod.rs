@@ -10,13 +10,15 @@ mod constants;
 mod elements;
 mod entry;
 mod explain;
-mod filters;
 mod fused;
 mod groups;
 mod homes;
 mod kernels;
 mod layout;
+mod panels;
+mod steps;
 
 pub use entry::{ScheduleError, Scheduled, schedule};
 pub use explain::explain;
 pub use kernels::Purpose;
+pub use panels::Form;

@@ -94,6 +94,9 @@ pub(super) trait LeafEmitter: Arithmetic {
     /// `variable += a * b`.
     fn accumulate(&mut self, variable: Self::Variable, a: Self::Value, b: Self::Value);
 
+    /// `variable += other`.
+    fn merge(&mut self, variable: Self::Variable, other: Self::Variable);
+
     /// The vector `bytes` past a cursor.
     fn load(&mut self, cursor: usize, bytes: i32) -> Self::Value;
 
@@ -102,6 +105,9 @@ pub(super) trait LeafEmitter: Arithmetic {
 
     /// Says that what lies `bytes` past a cursor will be read soon; it may lie outside every buffer.
     fn prefetch(&mut self, cursor: usize, bytes: i32);
+
+    /// The same of what will be read later, which need not come nearer than the second-level cache.
+    fn prefetch_far(&mut self, cursor: usize, bytes: i32);
 
     /// Writes a variable to `bytes` past a parameter's pointer.
     fn store(&mut self, parameter: usize, bytes: i32, variable: Self::Variable);

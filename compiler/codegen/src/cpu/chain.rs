@@ -70,11 +70,17 @@ impl Chain {
         bytes.enumerate().map(|(place, bytes)| Cursor { start: Start::Listed { list: 1, place }, bytes }).collect()
     }
 
-    /// The values of all nodes at the cursors.
-    fn emit(&self, e: &mut Wide, kernel: &Kernel, types: &Types) -> Vec<Option<<Wide as Arithmetic>::Value>> {
+    /// The values of all nodes `bytes` past the cursors of rows.
+    fn emit(
+        &self,
+        e: &mut Wide,
+        kernel: &Kernel,
+        types: &Types,
+        bytes: i32,
+    ) -> Vec<Option<<Wide as Arithmetic>::Value>> {
         computed(e, kernel, types, &self.nodes, &mut |e, id| {
             if let Some(row) = self.rows.iter().position(|row| *row == id) {
-                return Some(e.load(row, 0));
+                return Some(e.load(row, bytes));
             }
             let place = self.fixed.iter().position(|fixed| *fixed == id)?;
             Some(e.broadcast(self.rows.len(), place as i32 * 4))
@@ -144,10 +150,7 @@ pub(super) fn computes(node: &Node, types: &Types) -> bool {
 /// where 128-bit lanes are needed.
 pub(super) fn store_along(d: &mut Driver, stores: &[&Store], from: Value, to: Value) -> Option<Value> {
     let (width, axis) = (d.isa.wide()?, d.lanes?.axis);
-    let fits = |store: &&Store| {
-        let single = d.kernel.buffer(store.access.buffer).storage == Storage::Plain(DType::F32);
-        single && d.types.of(store.value) == DType::F32 && is_row(d.kernel, &store.access, axis)
-    };
+    let fits = |store: &&Store| is_target(d, store, axis);
     let roots: Vec<ExprId> = stores.iter().map(|store| store.value).collect();
     let chain = Chain::new(d, axis, &roots).filter(|_| stores.iter().all(fits))?;
     if chain.pointers() + stores.len() > POINTERS {
@@ -156,9 +159,9 @@ pub(super) fn store_along(d: &mut Driver, stores: &[&Store], from: Value, to: Va
     let leaf = Wide::chain(width, |e| {
         let cursors = chain.cursors(width, stores.len(), width.lanes() * 4);
         e.each_step(0, &cursors, 1, &mut |e, _| {
-            let values = chain.emit(e, d.kernel, &d.types);
+            let values = chain.emit(e, d.kernel, &d.types, 0);
             for (i, root) in roots.iter().enumerate() {
-                e.store_at(chain.pointers() + i, values[root.0 as usize].expect("roots are nodes"));
+                e.store_at(chain.pointers() + i, 0, values[root.0 as usize].expect("roots are nodes"));
             }
         });
     });
@@ -170,6 +173,80 @@ pub(super) fn store_along(d: &mut Driver, stores: &[&Store], from: Value, to: Va
         pointers.push(d.address(&store.access, element));
     }
     Some(call(d, width, leaf, &pointers, from, to))
+}
+
+/// Does stores for a whole tile: `rows` neighbours along `down`, flattened, from the current point on, `vectors` vectors of
+/// each along the axis of the driver's lanes. Their accumulators lie row after row. `None` where rows must be stored one
+/// by one: something moves along `down` by no steps, or needs 128-bit lanes.
+pub(super) fn store_tile(d: &mut Driver, stores: &[&Store], down: &[AxisId], rows: Value, vectors: i64) -> Option<()> {
+    let (width, axis) = (d.isa.wide()?, d.lanes?.axis);
+    let roots: Vec<ExprId> = stores.iter().map(|store| store.value).collect();
+    let chain = Chain::new(d, axis, &roots).filter(|_| stores.iter().all(|store| is_target(d, store, axis)))?;
+    let count = chain.pointers() + stores.len();
+    let moves = |id: &ExprId| down.iter().any(|axis| d.kernel.value_mentions(*id, *axis));
+    if count > POINTERS || chain.fixed.iter().any(moves) {
+        return None;
+    }
+    let tile_row = vectors * width.lanes() * 4;
+    let step = |access: &Access| Some(flat_step(d.kernel, access, down)? * 4);
+    let sources = chain.rows.iter().map(|row| match d.kernel.expr.nodes[row.0 as usize] {
+        Node::Operand(operand) => step(d.kernel.operand(operand)),
+        _ => Some(Dim::from(tile_row)),
+    });
+    let steps: Option<Vec<Dim>> = sources
+        .chain((!chain.fixed.is_empty()).then(|| Some(Dim::from(0))))
+        .chain(stores.iter().map(|store| step(&store.access)))
+        .collect();
+    let steps = steps?;
+    let leaf = Wide::chain(width, |e| {
+        let cursors = chain.cursors(width, stores.len(), 0);
+        e.each_row(0, &cursors, 1, &mut |e| {
+            for vector in 0..vectors as i32 {
+                let bytes = vector * width.lanes() as i32 * 4;
+                let values = chain.emit(e, d.kernel, &d.types, bytes);
+                for (i, root) in roots.iter().enumerate() {
+                    e.store_at(chain.pointers() + i, bytes, values[root.0 as usize].expect("roots are nodes"));
+                }
+            }
+        });
+    });
+    let leaf = leaf.ok()?;
+    let mut words = inputs(d, &chain);
+    for store in stores {
+        let (element, _) = d.element(&store.access, None);
+        words.push(d.address(&store.access, element));
+    }
+    words.extend(steps.iter().map(|step| d.dim(step)).collect::<Vec<_>>());
+    let list = d.stack(words.len() * 8);
+    (0..).zip(&words).for_each(|(i, word)| d.write(*word, list, i * 8));
+    let leaf = d.leaf(leaf, 2);
+    d.b.ins().call(leaf, &[rows, list]);
+    Some(())
+}
+
+/// Elements that an access moves by with each step of flattened axes; `None` where that is not always the same.
+fn flat_step(kernel: &Kernel, access: &Access, axes: &[AxisId]) -> Option<Dim> {
+    let along = |axis: &AxisId| match motion(kernel, access, *axis) {
+        Motion::Fixed => Some(Dim::from(0)),
+        Motion::Step(step) => Some(step),
+        Motion::Free => None,
+    };
+    let Some((inner, outer)) = axes.split_last() else { return Some(Dim::from(0)) };
+    let step = along(inner)?;
+    let mut dense = step.clone();
+    for (axis, inner) in outer.iter().zip(&axes[1..]).rev() {
+        dense = dense * &kernel.axis(*inner).extent;
+        if along(axis)? != dense {
+            return None;
+        }
+    }
+    Some(step)
+}
+
+/// Whether a store writes f32 side by side along the axis.
+fn is_target(d: &Driver, store: &Store, axis: AxisId) -> bool {
+    let single = d.kernel.buffer(store.access.buffer).storage == Storage::Plain(DType::F32);
+    single && d.types.of(store.value) == DType::F32 && is_row(d.kernel, &store.access, axis)
 }
 
 /// Folds a value over whole vectors of `from..to`, from `start` in each lane; gives the lanes' results and where they end.
@@ -187,14 +264,14 @@ pub(super) fn fold_along(
     let leaf = Wide::chain(width, |e| {
         let total = e.variable_from(start);
         e.each_step(0, &chain.cursors(width, 1, 0), 1, &mut |e, _| {
-            let values = chain.emit(e, d.kernel, &d.types);
+            let values = chain.emit(e, d.kernel, &d.types, 0);
             let old = e.read(total);
             let value = values[value.0 as usize].expect("the root is a node");
             let new = expr::binary(e, op, DType::F32, old, value);
             e.set(total, new);
         });
         let total = e.read(total);
-        e.store_at(chain.pointers(), total);
+        e.store_at(chain.pointers(), 0, total);
     });
     let leaf = leaf.ok()?;
     d.positions[axis.0 as usize] = Some(from);

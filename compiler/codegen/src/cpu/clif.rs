@@ -376,6 +376,12 @@ impl LeafEmitter for Clif<'_, '_> {
         self.b.def_var(variable, sum.scalar());
     }
 
+    fn merge(&mut self, variable: Variable, other: Variable) {
+        let [a, b] = [variable, other].map(|variable| self.b.use_var(variable));
+        let sum = self.b.ins().fadd(a, b);
+        self.b.def_var(variable, sum);
+    }
+
     fn load(&mut self, cursor: usize, bytes: i32) -> Parts {
         Parts::one(self.b.ins().load(F32X4, proved(), self.leaf.cursors[cursor], bytes))
     }
@@ -386,6 +392,8 @@ impl LeafEmitter for Clif<'_, '_> {
     }
 
     fn prefetch(&mut self, _: usize, _: i32) {}
+
+    fn prefetch_far(&mut self, _: usize, _: i32) {}
 
     fn store(&mut self, parameter: usize, bytes: i32, variable: Variable) {
         let value = self.b.use_var(variable);

@@ -1,6 +1,6 @@
 //! `contract` in f32: how a contraction runs; `tiles` emits it.
 //!
-//! The right side is taken in panels of `panel_width` columns: in place where it lies so (`packed_panels`), transposed where
+//! The right side is taken in panels: in place where it lies so (`packed_panels`), transposed where
 //! its rows lie along k, as weights do, else evaluated column by column. With few rows on the left, rows that lie along k
 //! are dotted as they are. The left side is read in place where its rows lie along k, else evaluated into scratch once.
 //! A tile sums in the order of k and a dot product in sixteen sums, whatever the number of parts.
@@ -9,7 +9,8 @@ use super::address::{Motion, motion};
 use super::leaves;
 use super::nest::Lanes;
 use super::pack::Right;
-use super::select::{self, Isa, is_unit, lanes_along, panel_width};
+use super::panels::in_panels;
+use super::select::{Isa, is_unit, lanes_along, panel_width};
 use crate::base::{DType, Dim, Storage};
 use crate::kernel::{Access, AxisId, Body, Contract, ExprId, Kernel, Node};
 
@@ -46,7 +47,7 @@ impl<'k> ContractPlan<'k> {
             (c.m, c.n, c.a, c.b) = (c.n, c.m, c.b, c.a);
         }
         let mut width = panel_width(isa);
-        let mut right = right_side(kernel, &c, width);
+        let mut right = right_side(kernel, &c);
         if is_unit(kernel, &c.m) && matches!(right, Right::Columns) {
             if isa.wide().is_none() || c.n.len() != 1 || column_rows(kernel, &c).is_none() {
                 return None;
@@ -150,14 +151,11 @@ pub(super) fn row_access<'k>(kernel: &'k Kernel, side: ExprId, k: &[AxisId]) -> 
     Some(access)
 }
 
-fn right_side(kernel: &Kernel, c: &Contract, width: i64) -> Right {
-    if let (Node::Operand(operand), [n], [k]) = (&kernel.expr.nodes[c.b.0 as usize], &c.n[..], &c.k[..]) {
-        let access = kernel.operand(*operand);
-        let panels = select::packed_panels(access.buffer, *n, *k, &kernel.axis(*k).extent, width);
-        let same = access.base == panels.base && access.coords == panels.coords;
-        if same && kernel.buffer(access.buffer).storage == Storage::Plain(DType::F32) {
-            return Right::Panels(access.buffer);
-        }
+fn right_side(kernel: &Kernel, c: &Contract) -> Right {
+    if let [n] = c.n[..]
+        && let Some(buffer) = in_panels(kernel, c.b, n, &c.k)
+    {
+        return Right::Panels(buffer);
     }
     let Some(access) = row_access(kernel, c.b, &c.k) else { return Right::Columns };
     let storage = kernel.buffer(access.buffer).storage;

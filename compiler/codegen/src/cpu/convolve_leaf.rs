@@ -2,7 +2,7 @@
 
 use super::arithmetic::{Cursor, LeafEmitter, Start};
 use super::convolve::ConvolvePlan;
-use super::filters::PANEL;
+use super::panels::PANEL;
 use super::x86::{OutOfRegisters, Wide, Width};
 
 /// Steps of k in one turn of a loop.

@@ -115,7 +115,7 @@ impl<'k> Epilogue<'k> {
         for ((cursor, next), store) in
             (block + usize::from(!self.fixed.is_empty())..).zip(&self.stored).zip(self.stores)
         {
-            e.store_past(cursor, at(*next), values[store.value.0 as usize].expect("roots are nodes"));
+            e.store_at(cursor, at(*next), values[store.value.0 as usize].expect("roots are nodes"));
         }
     }
 }

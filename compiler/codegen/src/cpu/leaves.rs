@@ -3,7 +3,8 @@
 use super::arithmetic::{Arithmetic, Cursor, LeafEmitter, Start};
 use super::clif::{Clif, Parts};
 use super::lanes;
-use super::select::{Isa, TILE_ROWS, TILE_VECTORS};
+use super::panels::PANEL;
+use super::select::{Isa, TILE_ROWS, TILE_VECTORS, panel_width};
 use super::x86::{self, Kept, Wide, Width};
 use crate::base::DType;
 use crate::kernel::Binary;
@@ -32,19 +33,23 @@ pub(super) fn contract(isa: Isa) -> Vec<Leaf> {
     let fused = isa.is_fused();
     let Some(width) = isa.wide() else {
         let dot = Leaf { parameters: 4, body: Body::Clif(Box::new(move |b, p| dot(b, fused, p))) };
-        let tiles = isa.tile_heights().iter().map(|rows| Leaf {
-            parameters: 4,
-            body: Body::Clif(Box::new(move |b, p| tile(&mut Clif::leaf(b, fused, p), *rows))),
+        let tiles = rights(isa).into_iter().flat_map(|right| {
+            isa.tile_heights().iter().map(move |rows| Leaf {
+                parameters: 4,
+                body: Body::Clif(Box::new(move |b, p| tile(&mut Clif::leaf(b, fused, p), *rows, right))),
+            })
         });
         return std::iter::once(dot).chain(tiles).collect();
     };
     // The same for all kernels, and made once.
     static LEAVES: [OnceLock<Vec<Vec<u8>>>; 2] = [const { OnceLock::new() }; 2];
     let bytes = LEAVES[usize::from(width == Width::Zmm)].get_or_init(|| {
-        let tiles = isa
-            .tile_heights()
-            .iter()
-            .map(|rows| Wide::leaf(width, |e| tile(e, *rows)).expect("a tile is as tall as the registers allow"));
+        let tile = |right, rows: &i64| {
+            let leaf = Wide::leaf(width, |e| tile(e, *rows, right));
+            leaf.expect("a tile is as tall as the registers allow")
+        };
+        let heights = isa.tile_heights().iter();
+        let tiles = rights(isa).into_iter().flat_map(|right| heights.clone().map(move |rows| tile(right, rows)));
         let dots = [Kept::F32, Kept::F16, Kept::BF16].map(x86::dot);
         let strips = [8, 1, 0].map(x86::strip);
         let row = TILE_VECTORS * width.lanes() * 4;
@@ -77,6 +82,33 @@ pub(super) fn tiles(isa: Isa) -> usize {
     if isa.wide().is_some() { 8 } else { 1 }
 }
 
+/// The number of the first tile that reads panels of the build; where two of them are side by side, the second's pointer
+/// stands in the list behind those of the tallest tile, and behind that what is to be read next.
+pub(super) fn panel_tiles(isa: Isa) -> usize {
+    tiles(isa) + isa.tile_heights().len()
+}
+
+/// How the row of the right side lies that belongs to a step of k.
+#[derive(Clone, Copy)]
+struct RightRow {
+    /// Bytes from one to the next.
+    bytes: i64,
+    /// Where its second half is that of another panel, the place of that panel in the list.
+    pair: Option<usize>,
+    /// The place in the list of what will be read after this panel, where the leaf asks for that beside its work: a line
+    /// for each turn.
+    ahead: Option<usize>,
+}
+
+/// The right sides that tiles are made for: panels of `panel_width` columns, and those of the build.
+fn rights(isa: Isa) -> [RightRow; 2] {
+    let tallest = isa.tile_heights()[0] as usize;
+    let own = RightRow { bytes: panel_width(isa) * 4, pair: None, ahead: None };
+    let pair = (panel_width(isa) > PANEL).then_some(tallest);
+    let ahead = (isa.wide().is_some() && pair.is_none()).then_some(tallest + 1);
+    [own, RightRow { bytes: PANEL * 4, pair, ahead }]
+}
+
 /// The number of the tile of `TILE_ROWS` rows.
 pub(super) fn tile_of_rows(isa: Isa) -> usize {
     let height = isa.tile_heights().iter().position(|rows| *rows == TILE_ROWS);
@@ -89,18 +121,51 @@ const UNROLL: i64 = 4;
 /// Bytes that rows of the left side are asked for ahead: of each, few lie in a stream that hardware would see.
 const LEFT_AHEAD: i32 = 256;
 
-/// `result[r][x] = Σ_k left[r][k] · right[k][x]`, in the order of k, all sums in registers.
-fn tile<E: LeafEmitter>(e: &mut E, rows: i64) {
+/// What a step of k asks for ahead: a turn a line of 64 bytes.
+const AHEAD_BYTES: i64 = 64 / UNROLL;
+
+/// So many tiles ask for all of the next panel, each for its share.
+pub(super) const AHEAD_TILES: i64 = PANEL * 4 / AHEAD_BYTES;
+
+/// Tiles up to this height ask for the right side ahead.
+const FEW_ROWS: i64 = 2;
+
+/// Bytes that the right side is asked for ahead. Where few rows share it, memory is what they wait for.
+const RIGHT_AHEAD: i32 = 2048;
+
+/// Sums that run side by side for each number of a low tile, which has too few rows to hide how long an addition takes.
+fn sums_of(rows: i64) -> i64 {
+    (8 / (rows * TILE_VECTORS)).clamp(1, UNROLL)
+}
+
+/// `result[r][x] = Σ_k left[r][k] · right[k][x]`, all sums in registers: in the order of k, or in `sums_of` such sums
+/// that take the steps of k in turn.
+fn tile<E: LeafEmitter>(e: &mut E, rows: i64, right: RightRow) {
     let vector_bytes = e.lanes() as i32 * 4;
-    let row_bytes = TILE_VECTORS as i32 * vector_bytes;
-    let sums: Vec<Vec<E::Variable>> = (0..rows).map(|_| (0..TILE_VECTORS).map(|_| e.variable()).collect()).collect();
-    let mut cursors = vec![Cursor { start: Start::Parameter(1), bytes: i64::from(row_bytes) }];
+    let (row_bytes, step_bytes) = (TILE_VECTORS as i32 * vector_bytes, right.bytes as i32);
+    let sets: Vec<Vec<Vec<E::Variable>>> = (0..sums_of(rows))
+        .map(|_| (0..rows).map(|_| (0..TILE_VECTORS).map(|_| e.variable()).collect()).collect())
+        .collect();
+    let mut cursors = vec![Cursor { start: Start::Parameter(1), bytes: right.bytes }];
     cursors.extend((0..rows as usize).map(|place| Cursor { start: Start::Listed { list: 3, place }, bytes: 4 }));
+    cursors.extend(right.pair.map(|place| Cursor { start: Start::Listed { list: 3, place }, bytes: right.bytes }));
+    let second = cursors.len() - 1;
+    let ahead = right.ahead.map(|_| cursors.len());
+    cursors.extend(right.ahead.map(|place| Cursor { start: Start::Listed { list: 3, place }, bytes: AHEAD_BYTES }));
     e.each_step(0, &cursors, UNROLL, &mut |e, step| {
+        let sums = &sets[step as usize % sets.len()];
         let step = step as i32;
-        let right: Vec<E::Value> =
-            (0..TILE_VECTORS as i32).map(|j| e.load(0, step * row_bytes + j * vector_bytes)).collect();
+        let right: Vec<E::Value> = (0..TILE_VECTORS as i32)
+            .map(|j| match right.pair {
+                Some(_) if j > 0 => e.load(second, step * step_bytes),
+                _ => e.load(0, step * step_bytes + j * vector_bytes),
+            })
+            .collect();
+        if rows <= FEW_ROWS {
+            e.prefetch(0, step * step_bytes + RIGHT_AHEAD);
+        }
         if step == 0 {
+            ahead.iter().for_each(|cursor| e.prefetch_far(*cursor, 0));
             (0..rows as usize).for_each(|row| e.prefetch(1 + row, LEFT_AHEAD));
         }
         for (row, sums) in sums.iter().enumerate() {
@@ -110,7 +175,11 @@ fn tile<E: LeafEmitter>(e: &mut E, rows: i64) {
             }
         }
     });
-    for (row, sums) in (0..).zip(&sums) {
+    let (sums, others) = sets.split_first().expect("there is a sum for each number");
+    for other in others {
+        sums.iter().flatten().zip(other.iter().flatten()).for_each(|(sum, other)| e.merge(*sum, *other));
+    }
+    for (row, sums) in (0..).zip(sums) {
         for (j, sum) in (0..).zip(sums) {
             e.store(2, row * row_bytes + j * vector_bytes, *sum);
         }

@@ -19,7 +19,6 @@ mod driver;
 mod epilogue;
 mod expr;
 mod fetch;
-pub mod filters;
 mod lanes;
 mod lanewise;
 mod leaves;
@@ -31,6 +30,7 @@ mod memory;
 mod nest;
 mod pack;
 mod packed;
+pub mod panels;
 mod rounding;
 pub mod select;
 

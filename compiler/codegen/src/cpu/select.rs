@@ -6,8 +6,8 @@
 use super::address::{Motion, motion};
 use super::nest::{Lanes, fold_step, is_fold, parallel_nest};
 use super::x86::Width;
-use crate::base::{DType, Dim, Scalar, Storage};
-use crate::kernel::{Access, AxisId, Body, BufferId, Coord, ExprId, Index, Kernel, Node, Role, Statement, Types};
+use crate::base::Storage;
+use crate::kernel::{Access, AxisId, Body, ExprId, Kernel, Node, Role, Statement, Types};
 
 /// An instruction set that code may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,19 +55,9 @@ pub(super) const TILE_ROWS: i64 = 4;
 /// At most so many rows are dotted one by one along k where the right side lies so.
 pub(super) const DOT_ROWS: i64 = 4;
 
-/// Columns of a panel: the width that `packed_panels` wants on this machine.
-pub fn panel_width(isa: Isa) -> i64 {
+/// Columns that a leaf takes of a right side that is brought into panels by each call.
+pub(super) fn panel_width(isa: Isa) -> i64 {
     TILE_VECTORS * isa.wide().map_or(4, Width::lanes)
-}
-
-/// Element (k, n) of a right side in panels of `width` columns: `[n / width][k][n % width]`, `depth` being the extent of k.
-/// Whoever packs a weight so fills the last panel with zeros.
-pub fn packed_panels(buffer: BufferId, n: AxisId, k: AxisId, depth: &Dim, width: i64) -> Access {
-    let panel = Index { terms: vec![(n, 1)], plus: Dim::from(0), div: width, modulus: None };
-    let column = Index { terms: vec![(n, 1)], plus: Dim::from(0), div: 1, modulus: Some(width) };
-    let coords =
-        vec![Coord::new(panel, depth.clone() * width), Coord::new(Index::axis(k), width), Coord::new(column, 1)];
-    Access::new(buffer, coords, Scalar::zero(DType::F32))
 }
 
 /// The axis of a kernel in loop form that is computed in lanes, if one pays.

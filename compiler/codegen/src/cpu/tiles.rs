@@ -9,9 +9,10 @@ use super::leaves;
 use super::nest::Lanes;
 use super::pack::{self, Right};
 use super::packed::{self, PackedRows};
+use super::panels::PANEL;
 use super::select::DOT_ROWS;
 use crate::base::{DType, Storage};
-use crate::kernel::Store;
+use crate::kernel::{BufferId, Store};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
@@ -59,7 +60,47 @@ pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
         if let Some(rows) = PackedRows::new(plan, d.isa) {
             packed::arrange(d, plan, &f, &rows, (from, to));
         }
-        d.each(panels.0, panels.1, 1, &mut |d, panel| emit_panel(d, plan, &f, panel, (from, to)));
+        let mut each_panel = |d: &mut Driver, rows| {
+            d.each(panels.0, panels.1, 1, &mut |d, panel| emit_panel(d, plan, &f, panel, rows));
+        };
+        match plan.right {
+            Right::Panels(_) => each_block(d, plan, f.depth, (from, to), &mut each_panel),
+            _ => each_panel(d, (from, to)),
+        }
+    });
+}
+
+/// Bytes of left rows that stay in a second-level cache while panels pass.
+const BLOCK: i64 = 192 << 10;
+
+/// So many rows at least are taken together, since every block reads all panels.
+const BLOCK_ROWS: i64 = 96;
+
+/// `rows` in blocks, all of them whole tiles but the last.
+fn each_block(
+    d: &mut Driver,
+    plan: &ContractPlan,
+    depth: Value,
+    (from, to): (Value, Value),
+    body: &mut dyn FnMut(&mut Driver, (Value, Value)),
+) {
+    let (bytes, one, least) = (d.integer(BLOCK / 4), d.integer(1), d.integer(BLOCK_ROWS / plan.tallest()));
+    let depth = d.b.ins().smax(depth, one);
+    let fitting = d.b.ins().udiv(bytes, depth);
+    let tiles = d.floor_divide(fitting, plan.tallest());
+    let tiles = d.b.ins().smax(tiles, least);
+    let rows = d.times(tiles, plan.tallest());
+    let all = d.b.ins().isub(to, from);
+    let rounded = d.b.ins().iadd(all, rows);
+    let rounded = d.b.ins().iadd_imm_s(rounded, -1);
+    let blocks = d.b.ins().sdiv(rounded, rows);
+    let zero = d.integer(0);
+    d.each(zero, blocks, 1, &mut |d, block| {
+        let skipped = d.b.ins().imul(block, rows);
+        let start = d.b.ins().iadd(from, skipped);
+        let end = d.b.ins().iadd(start, rows);
+        let end = d.b.ins().smin(end, to);
+        body(d, (start, end));
     });
 }
 
@@ -71,7 +112,7 @@ fn frame(d: &mut Driver, plan: &ContractPlan, height: Value, width: Value) -> Fr
     let [left_bytes, panel_bytes, _] = plan.regions().map(|dim| d.dim(&dim));
     let panel = d.offset(left, left_bytes);
     let rows = d.offset(panel, panel_bytes);
-    let (pointers, left_rows) = (d.stack(plan.width as usize * 8), d.stack(plan.tallest() as usize * 8));
+    let (pointers, left_rows) = (d.stack(plan.width as usize * 8), d.stack((plan.tallest() as usize + 2) * 8));
     let tile = d.stack((plan.tallest() * plan.width) as usize * 4);
     Frame { depth, left, panel, rows, pointers, left_rows, tile, first_row: depth, height, width }
 }
@@ -80,15 +121,16 @@ fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (fro
     let n = d.times(panel, plan.width);
     let tiles = |d: &mut Driver, right: Value| {
         each_tile(d, plan, from, to, &mut |d, m| {
+            if matches!(plan.right, Right::Panels(_)) {
+                look_ahead(d, plan, f, (m, from), right);
+            }
             call_tile(d, plan, f, (m, to), right);
             epilogue(d, plan, f, m, to, n);
         });
     };
     match plan.right {
         Right::Panels(buffer) => {
-            let bytes = d.times(f.depth, plan.width * 4);
-            let skipped = d.b.ins().imul(bytes, panel);
-            let right = d.offset(d.buffers[buffer.0 as usize], skipped);
+            let right = built_panel(d, plan, f, buffer, n);
             tiles(d, right);
         }
         Right::Columns => {
@@ -123,6 +165,41 @@ fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (fro
             d.b.switch_to_block(end);
         }
     }
+}
+
+/// Where the columns from `n` on lie in panels of the build, part of one, one or two; a second one's pointer goes where
+/// tiles look for it.
+fn built_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, buffer: BufferId, n: Value) -> Value {
+    let panel = d.floor_divide(n, PANEL);
+    let column = d.b.ins().band_imm_s(n, PANEL - 1);
+    let bytes = d.times(f.depth, PANEL * 4);
+    let skipped = d.b.ins().imul(bytes, panel);
+    let inside = d.times(column, 4);
+    let skipped = d.b.ins().iadd(skipped, inside);
+    let first = d.offset(d.buffers[buffer.0 as usize], skipped);
+    if plan.width > PANEL {
+        let next = d.offset(first, bytes);
+        let after = d.b.ins().iadd_imm_s(n, PANEL);
+        let exists = d.b.ins().icmp(IntCC::SignedLessThan, after, f.width);
+        let second = d.b.ins().select(exists, next, first);
+        d.write(second, f.left_rows, plan.tallest() as i32 * 8);
+    }
+    first
+}
+
+/// Where the tile at row `m` asks for its share of the next panel: the first tiles of a panel ask for all of it, so that
+/// memory and arithmetic are busy at once. Others look at their own panel, which is at hand.
+fn look_ahead(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, from): (Value, Value), right: Value) {
+    let passed = d.b.ins().isub(m, from);
+    let number = d.floor_divide(passed, plan.tallest());
+    let panel = d.times(f.depth, PANEL * 4);
+    let next = d.offset(right, panel);
+    let share = d.times(f.depth, PANEL * 4 / leaves::AHEAD_TILES);
+    let skipped = d.b.ins().imul(share, number);
+    let next = d.offset(next, skipped);
+    let first = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, leaves::AHEAD_TILES);
+    let place = d.b.ins().select(first, next, right);
+    d.write(place, f.left_rows, (plan.tallest() as i32 + 1) * 8);
 }
 
 /// Every row of the left side against every column of the panel.
@@ -239,7 +316,35 @@ pub(super) fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value,
     d.b.ins().jump(end, &[]);
     d.b.switch_to_block(fast);
     d.enter_lanes(Some(Lanes { axis, count: LANES }), false);
+    tile_together(d, plan, f, (m, n), rows).unwrap_or_else(|| each_row(d, plan, f, (m, n), rows));
+    d.enter_lanes(None, false);
+    d.b.ins().jump(end, &[]);
+    d.b.switch_to_block(end);
+}
+
+/// Stores a tile whose columns are all there with one leaf.
+fn tile_together(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, n): (Value, Value), rows: Value) -> Option<()> {
+    let vectors = plan.width / d.isa.wide()?.lanes();
+    d.unflatten(&plan.c.m, m);
+    d.unflatten(&plan.c.n, n);
+    d.accumulator = Accumulator::At(f.tile);
+    d.forget();
+    let stores: Vec<&Store> = plan.c.stores.iter().collect();
+    chain::store_tile(d, &stores, &plan.c.m, rows, vectors)
+}
+
+/// The same row by row.
+fn each_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, n): (Value, Value), rows: Value) {
+    let axis = plan.columns.expect("the epilogue takes columns together");
+    let zero = d.integer(0);
     d.each(zero, rows, 1, &mut |d, r| {
+        let row = |d: &mut Driver, r: Value, store: &mut dyn FnMut(&mut Driver, Value)| {
+            let flat = d.b.ins().iadd(m, r);
+            d.unflatten(&plan.c.m, flat);
+            let skipped = d.times(r, plan.width * 4);
+            let at = d.offset(f.tile, skipped);
+            store(d, at);
+        };
         row(d, r, &mut |d, at| {
             d.unflatten(&plan.c.n, n);
             let from = d.positions[axis.0 as usize].expect("just bound");
@@ -260,9 +365,6 @@ pub(super) fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value,
             });
         });
     });
-    d.enter_lanes(None, false);
-    d.b.ins().jump(end, &[]);
-    d.b.switch_to_block(end);
 }
 
 fn store_all(d: &mut Driver, plan: &ContractPlan, accumulator: Value) {
@@ -280,9 +382,11 @@ fn each_tile(d: &mut Driver, plan: &ContractPlan, from: Value, to: Value, body: 
 /// Sums a tile of rows `m..to` with the lowest leaf that is tall enough. Rows past the last repeat it; nothing is stored
 /// of them.
 fn call_tile(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, to): (Value, Value), right: Value) {
-    let (zero, tallest) = (d.integer(0), d.integer(plan.tallest()));
+    let (zero, one, tallest) = (d.integer(0), d.integer(1), d.integer(plan.tallest()));
     let last = d.b.ins().iadd_imm_s(to, -1);
-    d.each(zero, tallest, 1, &mut |d, r| {
+    let alone = d.b.ins().icmp(IntCC::Equal, m, last);
+    let pointers = if plan.heights.contains(&1) { d.b.ins().select(alone, one, tallest) } else { tallest };
+    d.each(zero, pointers, 1, &mut |d, r| {
         let row = d.b.ins().iadd(m, r);
         let row = d.b.ins().smin(row, last);
         let row = left_row(d, plan, f, row);
@@ -290,6 +394,10 @@ fn call_tile(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, to): (Value, Va
         let at = d.offset(f.left_rows, bytes);
         d.write(row, at, 0);
     });
+    let first = match plan.right {
+        Right::Panels(_) => leaves::panel_tiles(d.isa),
+        _ => leaves::tiles(d.isa),
+    };
     let rows = d.b.ins().isub(to, m);
     let end = d.b.create_block();
     for (i, height) in plan.heights.iter().enumerate().rev() {
@@ -298,12 +406,12 @@ fn call_tile(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, to): (Value, Va
             let enough = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, rows, *height);
             d.b.ins().brif(enough, fits, &[], taller, &[]);
             d.b.switch_to_block(fits);
-            let leaf = d.leaves[leaves::tiles(d.isa) + i];
+            let leaf = d.leaves[first + i];
             d.b.ins().call(leaf, &[f.depth, right, f.tile, f.left_rows]);
             d.b.ins().jump(end, &[]);
             d.b.switch_to_block(taller);
         } else {
-            let leaf = d.leaves[leaves::tiles(d.isa)];
+            let leaf = d.leaves[first];
             d.b.ins().call(leaf, &[f.depth, right, f.tile, f.left_rows]);
             d.b.ins().jump(end, &[]);
         }

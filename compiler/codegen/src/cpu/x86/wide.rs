@@ -1,6 +1,6 @@
 //! The emitter of leaves in wide vectors.
 
-use super::machine::{Op, Place, Single, Test, Width};
+use super::machine::{Op, Operand, Place, Single, Test, Width};
 use super::region::{OutOfRegisters, Region, Step, Vector};
 use crate::base::{DType, Scalar};
 use crate::cpu::arithmetic::{Arithmetic, Cursor, Lanewise, LeafEmitter, Shift, Start};
@@ -39,6 +39,8 @@ pub(in crate::cpu) struct Wide {
     variables: u8,
     cursors: Vec<AsmRegister64>,
     kept: Vec<AsmRegister64>,
+    /// Whether the register of the third parameter holds a pointer, and the parameter lies on the stack until a store.
+    lent: bool,
     failed: Option<OutOfRegisters>,
     /// Bits that fill vectors after the code, and where they start.
     constants: Vec<u32>,
@@ -50,8 +52,8 @@ impl Wide {
     pub(in crate::cpu) fn leaf(width: Width, body: impl FnOnce(&mut Wide)) -> Result<Vec<u8>, OutOfRegisters> {
         let asm = CodeAssembler::new(64).expect("64 bits are a mode of x86");
         let (region, constants) = (Region::default(), vec![]);
-        let (variables, cursors, kept, failed, table) = (0, vec![], vec![], None, None);
-        let mut wide = Wide { asm, width, region, variables, cursors, kept, failed, constants, table };
+        let (variables, cursors, kept, lent, failed, table) = (0, vec![], vec![], false, None, None);
+        let mut wide = Wide { asm, width, region, variables, cursors, kept, lent, failed, constants, table };
         body(&mut wide);
         wide.flush();
         wide.finish()
@@ -112,13 +114,37 @@ impl Wide {
         self.region.record(Step::SetVariable(variable, value));
     }
 
-    /// Writes a vector at a cursor.
-    pub(in crate::cpu) fn store_at(&mut self, cursor: usize, value: Vector) {
-        self.store_past(cursor, 0, value);
+    /// Runs `body` as often as parameter `count` says. Cursors move by what the list of parameter `list` has behind them.
+    pub(in crate::cpu) fn each_row(
+        &mut self,
+        count: usize,
+        cursors: &[Cursor],
+        list: usize,
+        body: &mut dyn FnMut(&mut Self),
+    ) {
+        assert!(cursors.len() < LISTED.len(), "the list keeps its register");
+        self.start(cursors);
+        let (count, list) = (PARAMETERS[count], PARAMETERS[list]);
+        let mut rows = || {
+            let (mut top, mut end) = (self.asm.create_label(), self.asm.create_label());
+            self.asm.cmp(count, 1)?;
+            self.asm.jl(end)?;
+            self.asm.set_label(&mut top)?;
+            body(self);
+            self.flush();
+            for (i, register) in self.cursors.clone().into_iter().enumerate() {
+                let step = (self.cursors.len() + i) as i32 * 8;
+                self.asm.add(register, qword_ptr(list + step))?;
+            }
+            self.asm.sub(count, 1)?;
+            self.asm.jnz(top)?;
+            self.asm.set_label(&mut end)
+        };
+        rows().expect(HELD);
     }
 
     /// Writes a vector `bytes` past a cursor.
-    pub(in crate::cpu) fn store_past(&mut self, cursor: usize, bytes: i32, value: Vector) {
+    pub(in crate::cpu) fn store_at(&mut self, cursor: usize, bytes: i32, value: Vector) {
         let place = self.place(cursor, bytes);
         self.region.record(Step::Store(place, value));
     }
@@ -157,12 +183,20 @@ impl Wide {
     /// Brings the cursors into registers.
     fn start(&mut self, cursors: &[Cursor]) {
         let listed = cursors.iter().filter(|c| matches!(c.start, Start::Listed { .. })).count();
-        assert!(listed <= LISTED.len(), "a leaf has at most {} listed pointers", LISTED.len());
-        for register in LISTED.into_iter().take(listed).skip(OWN).filter(|register| *register != rcx) {
+        assert!(listed <= LISTED.len() + 1, "a leaf has at most {} listed pointers", LISTED.len() + 1);
+        let mut registers = LISTED.to_vec();
+        self.lent = listed > LISTED.len();
+        if self.lent {
+            registers.insert(LISTED.len() - 1, rdx);
+        }
+        for register in registers.iter().copied().take(listed).skip(OWN).filter(|r| *r != rcx && *r != rdx) {
             self.asm.push(register).expect(HELD);
             self.kept.push(register);
         }
-        let mut next = LISTED.into_iter();
+        if self.lent {
+            self.asm.push(rdx).expect(HELD);
+        }
+        let mut next = registers.into_iter();
         self.cursors.clear();
         for cursor in cursors {
             let register = match cursor.start {
@@ -371,6 +405,10 @@ impl LeafEmitter for Wide {
         self.region.record(Step::Accumulate(variable, a, b));
     }
 
+    fn merge(&mut self, variable: u8, other: u8) {
+        self.width.apply(&mut self.asm, Op::Add, variable, variable, Operand::Vector(other));
+    }
+
     fn load(&mut self, cursor: usize, bytes: i32) -> Vector {
         self.region.record(Step::Load(self.place(cursor, bytes)))
     }
@@ -384,7 +422,15 @@ impl LeafEmitter for Wide {
         emitted.expect(HELD);
     }
 
+    fn prefetch_far(&mut self, cursor: usize, bytes: i32) {
+        let emitted = self.asm.prefetcht1(byte_ptr(self.cursors[cursor] + bytes));
+        emitted.expect(HELD);
+    }
+
     fn store(&mut self, parameter: usize, bytes: i32, variable: u8) {
+        if std::mem::take(&mut self.lent) {
+            self.asm.pop(rdx).expect(HELD);
+        }
         let to = Place { base: PARAMETERS[parameter].into(), bytes };
         self.width.store(&mut self.asm, to, variable);
     }
