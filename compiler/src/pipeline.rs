@@ -3,7 +3,7 @@
 use crate::diag::SourceMap;
 use crate::graph::{self, ConstantId, Graph, ReadError};
 use crate::passes::{Keep, Pass};
-use crate::schedule::{Form, ScheduleError, Scheduled, schedule};
+use crate::schedule::{Form, ScheduleError, Scheduled, schedule_reading};
 use crate::types::Loc;
 use mlc_codegen::base::Storage;
 use mlc_codegen::kernel::{VerifyError, verify};
@@ -105,6 +105,8 @@ pub struct Pipeline {
     pub verify: bool,
     /// Which groups of what they made stay.
     pub groups: Keep,
+    /// Whether weights that are mostly zeros are stored without them.
+    pub sparse: bool,
     /// Bytes that all constants may take together.
     pub max_memory: u64,
 }
@@ -116,6 +118,7 @@ impl Default for Pipeline {
             passes: PIPELINE.iter().map(named).collect(),
             verify: cfg!(debug_assertions),
             groups: Keep::All,
+            sparse: true,
             max_memory: Options::default().max_memory,
         }
     }
@@ -125,6 +128,17 @@ impl Pipeline {
     /// No pass.
     pub fn none() -> Self {
         Pipeline { passes: vec![], ..Pipeline::default() }
+    }
+
+    /// Weights of at most so many bytes are read to see which are mostly zeros.
+    pub fn reads(&self) -> Option<u64> {
+        self.sparse.then_some(self.max_memory)
+    }
+
+    /// As the command line would say it: the passes, and what is not as usual.
+    fn with_flags(&self) -> String {
+        let groups = if self.groups == Keep::All { String::new() } else { format!(" --fuse {}", self.groups) };
+        format!("{self}{groups}{}", if self.sparse { "" } else { " --sparse off" })
     }
 
     /// Runs the passes.
@@ -202,7 +216,7 @@ pub fn lowered(
     file: u32,
     watch: &mut dyn FnMut(u64, u64),
 ) -> Result<Artifact, BuildError> {
-    let Scheduled { plan, constants, sources: places, .. } = schedule(graph)?;
+    let Scheduled { plan, constants, sources: places, .. } = schedule_reading(graph, pipeline.reads())?;
     for kernel in &plan.kernels {
         verify(kernel, plan.slots.len() as u32)
             .map_err(|why| BuildError::Kernel { kernel: kernel.name.clone(), why })?;
@@ -211,10 +225,7 @@ pub fn lowered(
         model: graph.name.clone(),
         mlc: env!("CARGO_PKG_VERSION").into(),
         source_hash: blake3::hash(sources.text(file).as_bytes()).to_hex().to_string(),
-        pipeline: match pipeline.groups {
-            Keep::All => pipeline.to_string(),
-            groups => format!("{pipeline} --fuse {groups}"),
-        },
+        pipeline: pipeline.with_flags(),
         constants: constants.iter().map(|(id, _)| graph.constants[*id].name.clone()).collect(),
         target: "cpu".into(),
         sources: places.into_iter().map(|loc| place(loc, sources)).collect(),
@@ -255,13 +266,16 @@ pub fn place(loc: Loc, sources: &SourceMap) -> Source {
 
 /// The bytes of a constant in the storage and the form that the plan says.
 fn read(graph: &Graph, constant: ConstantId, form: &Form) -> Result<Bytes, BuildError> {
+    if let Form::Bytes(bytes) = form {
+        return Ok(Bytes::copied(bytes)?);
+    }
     let tensor = graph.stored(constant).map_err(|error| match error {
         ReadError::Weights(error) => BuildError::Weights(error),
         ReadError::Missing(key) => BuildError::Missing(key),
         ReadError::Tensor(error) => BuildError::Tensor(error),
     })?;
     match form {
-        Form::AsIs => Ok(Bytes::from(tensor)),
+        Form::AsIs | Form::Bytes(_) => Ok(Bytes::from(tensor)),
         Form::Panels(panels) => Ok(Bytes::copied(&panels.pack(tensor.bytes()))?),
     }
 }

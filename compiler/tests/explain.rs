@@ -57,7 +57,7 @@ fn row<'r>(rows: &'r [KernelRow], kernel: &str) -> &'r KernelRow {
 #[test]
 fn every_kernel_of_the_plan_has_its_row() {
     let (graph, _) = graph(MODEL);
-    let rows = explain(&graph).expect("small sizes");
+    let rows = explain(&graph, Some(1 << 30)).expect("small sizes");
     let plan = schedule(&graph).expect("small sizes").plan;
     let listed: usize = rows.iter().map(|row| row.kernels.len()).sum();
     assert_eq!(listed, calls(&plan.entries[0].steps), "{rows:?}");
@@ -99,7 +99,7 @@ fn the_kernels_listed_are_those_of_the_artifact() {
         let pipeline = Pipeline { groups: keep, ..Pipeline::default() };
         pipeline.run(&mut graph).expect("passes");
         let plan = lowered(&pipeline, &graph, &sources, 0, &mut |_, _| {}).expect("builds").plan;
-        let rows = explain(&graph).expect("small sizes");
+        let rows = explain(&graph, Some(1 << 30)).expect("small sizes");
         let listed: BTreeSet<u32> = rows.iter().flat_map(|row| row.kernels.clone()).collect();
         assert!(listed.into_iter().eq(0..plan.kernels.len() as u32), "{text}\n{rows:?}");
         for entry in &plan.entries {
@@ -126,7 +126,7 @@ fn so_it_is_for_every_example() {
         let mut graph = check(&mut sources, number, &options).graph.unwrap_or_else(|| panic!("{}", file.display()));
         Pipeline::default().run(&mut graph).expect("passes");
         let plan = schedule(&graph).expect("small sizes").plan;
-        let rows = explain(&graph).expect("small sizes");
+        let rows = explain(&graph, Some(1 << 30)).expect("small sizes");
         let listed: BTreeSet<u32> = rows.iter().flat_map(|row| row.kernels.clone()).collect();
         assert!(listed.into_iter().eq(0..plan.kernels.len() as u32), "{}", file.display());
         for entry in &plan.entries {
@@ -140,7 +140,7 @@ fn so_it_is_for_every_example() {
 
 #[test]
 fn a_group_that_no_kernel_holds_is_told_op_by_op() {
-    let rows = explain(&graph(OTHERS[0]).0).expect("small sizes");
+    let rows = explain(&graph(OTHERS[0]).0, Some(1 << 30)).expect("small sizes");
     let ops: Vec<&[&str]> = rows.iter().map(|row| row.ops.as_slice()).collect();
     assert_eq!(ops, [&["einsum"][..], &["einsum"], &["add"]]);
     assert!(rows.iter().all(|row| row.group.is_none() && row.kernels.len() == 1), "{rows:?}");
@@ -163,7 +163,7 @@ fn one_group_of_several_can_be_kept() {
 #[test]
 fn rows_say_what_is_moved_and_why_a_kernel_ends() {
     let (graph, _) = graph(MODEL);
-    let rows = explain(&graph).expect("small sizes");
+    let rows = explain(&graph, Some(1 << 30)).expect("small sizes");
     let first = row(&rows, "{i}.a: einsum");
     assert_eq!((first.calls.as_str(), first.bytes.as_str(), first.fixed_bytes), ("3", "64 * n + 256", None));
     assert_eq!((first.ops.as_slice(), first.views.as_slice()), (&["einsum"][..], &["transpose", "transpose"][..]));
@@ -188,13 +188,16 @@ model M {
     return gather(table, ids)
   }
 }";
-    assert_eq!(row(&explain(&graph(text).0).expect("small sizes"), "gather").fixed_bytes, Some(4 * 8 + 2 * 4 * 8 * 4));
+    assert_eq!(
+        row(&explain(&graph(text).0, Some(1 << 30)).expect("small sizes"), "gather").fixed_bytes,
+        Some(4 * 8 + 2 * 4 * 8 * 4)
+    );
 }
 
 #[test]
 fn text_and_json_name_places_and_stable_words() {
     let (graph, sources) = graph(MODEL);
-    let rows = explain(&graph).expect("small sizes");
+    let rows = explain(&graph, Some(1 << 30)).expect("small sizes");
     let text = table(&rows, &sources);
     assert!(
         text.contains("  k0 {i}.a: einsum, 3 times: 64 * n + 256 bytes\n    m.mdl:4:10 einsum, reads through"),

@@ -3,12 +3,12 @@
 
 mod support;
 
-use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, OpKind, Register};
-use mlc_codegen::base::{DType, Packing, Storage};
-use mlc_codegen::cpu::{Code, Isa, lower};
-use mlc_codegen::kernel::{Body, Contract, Kernel, Node, Role, Unary};
+use mlc_codegen::base::{DType, Dense, Form, Packing, Sparse, Storage};
+use mlc_codegen::cpu::Isa;
+use mlc_codegen::kernel::{Body, Contract, Kernel, Node, Role, Unary, sparse_right};
 use support::build::{Build, slot};
+use support::leaves;
 
 fn gemm() -> Kernel {
     let mut b = Build::new("gemm");
@@ -22,32 +22,30 @@ fn gemm() -> Kernel {
     b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
 }
 
-/// The finished leaves of a kernel.
-fn leaves(kernel: &Kernel, isa: Isa) -> Vec<Vec<u8>> {
-    let target = target();
-    let lowered = lower(kernel, isa, target, 0);
-    let bytes = lowered.functions.into_iter().filter_map(|code| match code {
-        Code::Bytes(bytes) => Some(bytes),
-        Code::Clif(_) => None,
-    });
-    bytes.collect()
-}
-
-fn target() -> TargetFrontendConfig {
-    let isa = cranelift_native::builder().expect("a supported host");
-    let flags = cranelift_codegen::settings::Flags::new(cranelift_codegen::settings::builder());
-    let config = isa.finish(flags).expect("default flags").frontend_config();
-    assert_eq!(config.default_call_conv, CallConv::SystemV);
-    config
+fn sparse(form: Form) -> Kernel {
+    let dense = Dense { numbers: &[1.0; 12], by_row: 4, columns: &[0, 1, 2, 3] };
+    let storage = Storage::Sparse(Sparse::encode(3, form, dense).0);
+    let mut b = Build::new("sparse");
+    let (m, n, k) = (b.axis("m", slot(0)), b.axis("n", 3), b.axis("k", 4));
+    let (x, w, y) = (b.input(DType::F32), b.buffer("w", storage, Role::Read), b.output(DType::F32));
+    let a = b.read_dense(x, &[m, k]);
+    let right = sparse_right(&b.0, w, n, &[k]);
+    let right = b.read(right);
+    let value = b.0.expr.push(Node::Accumulator);
+    let stores = vec![b.store_dense(y, &[m, n], value)];
+    let (m, n, k) = (vec![m], vec![n], vec![k]);
+    b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
 }
 
 #[test]
 fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
     for isa in [Isa::Avx2, Isa::Avx512] {
-        let leaves = leaves(&gemm(), isa);
-        assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
-        for (number, bytes) in leaves.iter().enumerate() {
-            check(isa, number, bytes);
+        for kernel in [gemm(), sparse(Form::Cached), sparse(Form::Permuted)] {
+            let leaves = leaves(&kernel, isa);
+            assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
+            for (number, bytes) in leaves.iter().enumerate() {
+                check(isa, number, bytes);
+            }
         }
     }
 }

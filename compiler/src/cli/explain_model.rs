@@ -40,7 +40,7 @@ pub(super) fn run(path: &Path, args: &ModelArguments, format: MessageFormat) -> 
     let Some(loaded) = load::graph(path, &args.model, format)? else { return Ok(false) };
     let mut graph = Graph::clone(&loaded.graph);
     loaded.passed(&mut graph, &mut |_, _| Ok(()))?;
-    let mut rows: Vec<KernelRow> = loaded.built(explain(&graph).map_err(BuildError::from))?;
+    let mut rows: Vec<KernelRow> = loaded.built(explain(&graph, loaded.pipeline.reads()).map_err(BuildError::from))?;
     if let Some(entry) = &args.entry {
         if !graph.entries.iter().any(|known| known.name == *entry) {
             let names = list(graph.entries.iter().map(|entry| entry.name.as_str()));

@@ -91,6 +91,16 @@ impl TalkArgs {
     }
 }
 
+/// Whether mlc decides about something.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Switch {
+    /// Where it pays.
+    #[default]
+    Auto,
+    /// Never.
+    Off,
+}
+
 /// `off` or `only=K`.
 pub(super) fn groups(text: &str) -> Result<Keep, String> {
     match text.split_once('=') {

@@ -62,9 +62,17 @@ impl Shown<'_> {
         text += &format!("constants  {}, {}\n", plan.constants.len(), human(self.constant_bytes()));
         for (i, (storage, elements)) in plan.constants.iter().enumerate() {
             let bytes = self.artifact.constants()[i].bytes().len();
-            text += &format!("  c{i:<8} {:9} {}\n", format!("{storage}*{elements}"), self.named(i, bytes));
+            let zeros = self.density(i).map_or(String::new(), |share| format!(", {share:.1} % are not zero"));
+            text += &format!("  c{i:<8} {:9} {}{zeros}\n", format!("{storage}*{elements}"), self.named(i, bytes));
         }
         text
+    }
+
+    /// The share of a sparse constant's numbers that are not zero, in percent.
+    fn density(&self, constant: usize) -> Option<f64> {
+        let (Storage::Sparse(sparse), elements) = self.plan.constants[constant] else { return None };
+        let found = sparse.entries(self.artifact.constants()[constant].bytes());
+        Some(found as f64 / elements.max(1) as f64 * 100.0)
     }
 
     fn named(&self, constant: usize, bytes: usize) -> String {
@@ -117,8 +125,12 @@ impl Shown<'_> {
         };
         let kernel = |kernel: &Kernel| json!({"name": kernel.name, "skeleton": skeleton(kernel)});
         let constant = |(i, (storage, elements)): (usize, &(Storage, i64))| {
-            json!({"name": meta.constants.get(i), "storage": storage.to_string(), "elements": elements,
-                   "bytes": self.artifact.constants()[i].bytes().len()})
+            let mut shown = json!({"name": meta.constants.get(i), "storage": storage.to_string(), "elements": elements,
+                   "bytes": self.artifact.constants()[i].bytes().len()});
+            if let Some(density) = self.density(i) {
+                shown["density"] = json!(density);
+            }
+            shown
         };
         let states = plan.states.iter().map(|state| {
             let port = Port { name: String::new(), dtype: state.dtype, dims: state.dims.clone(), source: 0 };

@@ -1,7 +1,7 @@
 //! Reading and checking model files named on the command line.
 
 use super::failure::Failure;
-use super::flags::{MemoryArgs, ReadArgs, SeedArgs, groups};
+use super::flags::{MemoryArgs, ReadArgs, SeedArgs, Switch, groups};
 use crate::diag::{Diagnostic, SourceMap};
 use crate::frontend::{self, Checked, TextError, read_text};
 use crate::passes::{Keep, Pass};
@@ -33,6 +33,9 @@ pub(super) struct ModelArgs {
     /// Which groups of ops become one kernel: off for none, only=K for the one of that number in `mlc explain`.
     #[arg(long, value_name = "off|only=K", value_parser = groups)]
     fuse: Option<Keep>,
+    /// Whether weights that are mostly zeros are stored and multiplied without them: auto where that pays, or off.
+    #[arg(long, value_name = "off|auto", value_enum, default_value_t)]
+    sparse: Switch,
     /// Verifies the graph before the first pass and after each.
     #[arg(long)]
     pub(super) verify: bool,
@@ -57,6 +60,7 @@ impl ModelArgs {
             passes,
             verify: usual.verify || self.verify,
             groups: self.fuse.unwrap_or_default(),
+            sparse: self.sparse == Switch::Auto,
             max_memory: self.memory.limit(),
         }
     }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
 /// One kernel of an entry, or the several that one op needs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KernelRow {
     /// The entry.
     pub entry: String,
@@ -29,8 +29,39 @@ pub struct KernelRow {
     pub bytes: String,
     /// The same, where sizes are known.
     pub fixed_bytes: Option<i64>,
+    /// The weights of contractions, where they could be sparse.
+    pub zeros: Vec<Zeros>,
     /// Why it does not go on into the ops that read its results; each reason once.
     pub ends: Vec<Reason>,
+}
+
+/// How many zeros a weight has that a contraction could leave out, and whether it does.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Zeros {
+    /// Its name; of a family that of the first.
+    pub constant: String,
+    /// The share of numbers that are not zero, in percent; of a family that of the densest.
+    pub density: f64,
+    /// Below this it pays.
+    pub densest: u32,
+    /// Rows that are multiplied with it, where that is known.
+    pub rows: Option<i64>,
+    /// Whether zeros are left out.
+    pub sparse: bool,
+}
+
+impl Zeros {
+    /// It in a sentence.
+    fn text(&self) -> String {
+        let rows = match self.rows {
+            Some(1) => "one row".to_owned(),
+            Some(rows) => format!("{rows} rows"),
+            None => "any number of rows".to_owned(),
+        };
+        let Zeros { constant, density, densest, .. } = self;
+        let (runs, than) = if self.sparse { ("sparse", "less") } else { ("dense", "no less") };
+        format!("{constant}: {runs}, {density:.1} % are not zero, {than} than the {densest} % for {rows}")
+    }
 }
 
 /// Why a kernel ends. The words are stable.
@@ -112,6 +143,9 @@ impl Reason {
     }
 }
 
+/// Weights that are denser, in percent, are not spoken of in text.
+const NOTABLE: f64 = 50.0;
+
 /// A line for each kernel, and one for what it is made of.
 pub fn table(rows: &[KernelRow], sources: &SourceMap) -> String {
     let mut text = String::new();
@@ -135,8 +169,11 @@ pub fn table(rows: &[KernelRow], sources: &SourceMap) -> String {
         if !row.views.is_empty() {
             text += &format!(", reads through {}", row.views.join(", "));
         }
+        let notable = row.zeros.iter().filter(|zeros| zeros.sparse || zeros.density < NOTABLE);
+        let zeros: String = notable.map(|zeros| format!("    {}\n", zeros.text())).collect();
         let ends: Vec<&str> = row.ends.iter().map(|reason| reason.name()).collect();
         text += &format!("; ends: {}\n", if ends.is_empty() { "unused".to_owned() } else { ends.join(", ") });
+        text += &zeros;
     }
     text + &legend(rows)
 }
@@ -166,6 +203,7 @@ pub fn json(rows: &[KernelRow], sources: &SourceMap) -> Value {
             "calls": row.calls,
             "bytes": row.bytes,
             "fixed_bytes": row.fixed_bytes,
+            "zeros": row.zeros,
             "ends": row.ends,
         })
     };

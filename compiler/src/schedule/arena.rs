@@ -54,7 +54,7 @@ impl Arena {
 fn bytes(slots: &mut Slots, storage: Storage, elements: &Dim) -> Dim {
     let bits = match storage {
         Storage::Plain(dtype) => i64::from(dtype.bits()),
-        Storage::Packed(_) => unreachable!("only constants are packed"),
+        Storage::Packed(_) | Storage::Sparse(_) => unreachable!("only constants are packed or sparse"),
     };
     slots.ceil_div(&(elements.clone() * bits), 512) * 64
 }

@@ -8,8 +8,10 @@ use super::homes::{Home, Lease};
 use super::kernels::{Kernels, Purpose, name};
 use super::layout;
 use super::panels::{self, Form};
+use super::sparse::{Sparsified, sparsify};
 use crate::graph::{Block, ConstantData, ConstantId, Entry, Graph, NodeId, NodeKind, Repeat, StateId, ValueId};
 use crate::ops::{IndexUse, Lowering};
+use crate::report::kernels::Zeros;
 use crate::types::{Loc, TensorType};
 use mlc_codegen::base::{Dim, Slot, SlotDef, Slots, Storage};
 use mlc_codegen::kernel::{
@@ -29,6 +31,8 @@ pub struct Scheduled {
     pub sources: Vec<Loc>,
     /// By entry, what each of its calls is for, in the order of the steps.
     pub purposes: Vec<Vec<Purpose>>,
+    /// What was found about the zeros of weights that calls read, by number of the call over all entries.
+    pub zeros: Vec<(usize, Zeros)>,
 }
 
 /// Why a graph has no plan.
@@ -44,8 +48,20 @@ pub enum ScheduleError {
     },
 }
 
-/// Makes the plan of a verified graph.
+/// Makes the plan of a verified graph, from its types alone.
+///
+/// # Errors
+/// A size beyond 64 bits.
 pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
+    schedule_reading(graph, None)
+}
+
+/// Makes the plan of a verified graph; its weights, where all constants take at most so many bytes, are read to see which
+/// are mostly zeros. Those that cannot be read count as dense: whoever needs their bytes says why.
+///
+/// # Errors
+/// As [`schedule`].
+pub fn schedule_reading(graph: &Graph, most: Option<u64>) -> Result<Scheduled, ScheduleError> {
     let mut shared = Shared {
         graph,
         slots: graph.slots.clone(),
@@ -74,9 +90,17 @@ pub fn schedule(graph: &Graph) -> Result<Scheduled, ScheduleError> {
         entries,
     };
     layout::arrange(&mut plan, &shapes);
-    let forms = panels::arrange(&mut plan);
-    let constants = shared.constants.finish().into_iter().zip(forms).collect();
-    Ok(Scheduled { plan, constants, sources: shared.sources, purposes })
+    let constants = shared.constants.finish();
+    let bytes = plan.constants.iter().map(|(storage, count)| storage.bytes_for(*count).unwrap_or(i64::MAX) as u64);
+    let all = bytes.fold(0, u64::saturating_add);
+    let Sparsified { bytes, zeros } = match most {
+        Some(most) if all <= most => sparsify(graph, &mut plan, &constants).unwrap_or_default(),
+        _ => Sparsified::default(),
+    };
+    let mut forms = panels::arrange(&mut plan);
+    bytes.into_iter().for_each(|(number, bytes)| forms[number as usize] = Form::Bytes(bytes));
+    let constants = constants.into_iter().zip(forms).collect();
+    Ok(Scheduled { plan, constants, sources: shared.sources, purposes, zeros })
 }
 
 /// What all entries share.

@@ -2,12 +2,12 @@
 //!
 //! Invariant: there is a row for what each call of the plan does, in the order of the calls; `schedule` says what that is.
 
-use super::entry::{ScheduleError, schedule};
+use super::entry::{ScheduleError, schedule_reading};
 use super::groups::Groups;
 use super::kernels::{Purpose, name};
 use crate::graph::{ConstantData, Entry, Graph, NodeId, NodeKind, ValueId};
 use crate::ops::Reads;
-use crate::report::kernels::{KernelRow, Reason};
+use crate::report::kernels::{KernelRow, Reason, Zeros};
 use crate::types::Loc;
 use mlc_codegen::base::{Dim, Slots, Storage};
 use mlc_codegen::kernel::{EntryPlan, Step};
@@ -15,15 +15,29 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 /// A row for each op or group that becomes kernels, and for each copy that one makes, in the order in which they run.
 ///
+/// Weights are read to see how many zeros they have as [`schedule_reading`] does.
+///
 /// # Errors
 /// The graph has no plan.
-pub fn explain(graph: &Graph) -> Result<Vec<KernelRow>, ScheduleError> {
-    let scheduled = schedule(graph)?;
-    let entries = graph.entries.iter().zip(&scheduled.plan.entries).zip(&scheduled.purposes);
-    Ok(entries.flat_map(|((entry, plan), purposes)| rows(graph, entry, plan, purposes)).collect())
+pub fn explain(graph: &Graph, most: Option<u64>) -> Result<Vec<KernelRow>, ScheduleError> {
+    let scheduled = schedule_reading(graph, most)?;
+    let mut zeros = vec![vec![]; scheduled.purposes.iter().map(Vec::len).sum()];
+    scheduled.zeros.into_iter().for_each(|(call, found)| zeros[call].push(found));
+    let mut all = Vec::new();
+    for ((entry, plan), purposes) in graph.entries.iter().zip(&scheduled.plan.entries).zip(&scheduled.purposes) {
+        let later = zeros.split_off(purposes.len());
+        all.extend(rows(graph, entry, plan, purposes, std::mem::replace(&mut zeros, later)));
+    }
+    Ok(all)
 }
 
-fn rows(graph: &Graph, entry: &Entry, plan: &EntryPlan, purposes: &[Purpose]) -> Vec<KernelRow> {
+fn rows(
+    graph: &Graph,
+    entry: &Entry,
+    plan: &EntryPlan,
+    purposes: &[Purpose],
+    zeros: Vec<Vec<Zeros>>,
+) -> Vec<KernelRow> {
     let outputs: Vec<ValueId> = entry.outputs.iter().map(|(_, value)| *value).collect();
     let groups = Groups::of(graph, &entry.body, &outputs);
     let readers = Readers::of(graph, &groups, entry);
@@ -32,13 +46,14 @@ fn rows(graph: &Graph, entry: &Entry, plan: &EntryPlan, purposes: &[Purpose]) ->
     flatten(&plan.steps, &Dim::from(1), &mut calls);
     assert_eq!(calls.len(), purposes.len(), "every call has a purpose");
     let mut before = None;
-    for ((kernels, times), purpose) in calls.into_iter().zip(purposes) {
+    for (((kernels, times), purpose), zeros) in calls.into_iter().zip(purposes).zip(zeros) {
         let call = Some((*purpose, times));
         match (explain.rows.last_mut(), &call) {
             (Some(row), call) if *call == before => row.kernels.extend(kernels),
             (_, Some((purpose, times))) => explain.call(*purpose, kernels, times),
             (_, None) => {}
         }
+        explain.rows.last_mut().expect("it has a row").zeros.extend(zeros);
         before = call;
     }
     explain.rows
@@ -193,6 +208,7 @@ impl Explain<'_> {
             calls: self.slots.show(times),
             bytes: self.slots.show(&bytes),
             fixed_bytes: bytes.as_constant(),
+            zeros: vec![],
             ends: vec![],
         };
         self.rows.push(row);
@@ -232,6 +248,7 @@ impl Explain<'_> {
         }
         match storage {
             Storage::Plain(dtype) => self.slots.ceil_div(&(elements * i64::from(dtype.bits())), 8),
+            Storage::Sparse(sparse) => Dim::from(sparse.bytes()),
             Storage::Packed(packing) => self.slots.ceil_div(&(elements * packing.bytes()), packing.elements()),
         }
     }

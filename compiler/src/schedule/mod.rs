@@ -16,9 +16,10 @@ mod homes;
 mod kernels;
 mod layout;
 mod panels;
+mod sparse;
 mod steps;
 
-pub use entry::{ScheduleError, Scheduled, schedule};
+pub use entry::{ScheduleError, Scheduled, schedule, schedule_reading};
 pub use explain::explain;
 pub use kernels::Purpose;
 pub use panels::Form;

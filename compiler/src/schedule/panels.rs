@@ -17,13 +17,15 @@ pub enum Form {
     AsIs,
     /// In panels.
     Panels(Panels),
+    /// As these bytes: a sparse matrix.
+    Bytes(Vec<u8>),
 }
 
 /// Gives kernels the panels of constants wherever all their readers can take them; the form of each constant.
 pub(super) fn arrange(plan: &mut Plan) -> Vec<Form> {
     let forms = chosen(plan);
     let elements = |form: &Form| match form {
-        Form::AsIs => None,
+        Form::AsIs | Form::Bytes(_) => None,
         Form::Panels(panels) => Some(panels.elements()),
     };
     for (form, row) in forms.iter().zip(&mut plan.constants) {

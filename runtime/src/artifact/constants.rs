@@ -46,6 +46,17 @@ impl Constant {
         Constant { block: block.clone(), range }
     }
 
+    /// The same bytes in memory that no other process changes: a copy where they are mapped.
+    ///
+    /// # Errors
+    /// Memory is short.
+    pub(super) fn owned(self) -> Result<Constant, TensorError> {
+        match self.block {
+            Block::Mapped(_) => Constant::copied(self.bytes()),
+            Block::Owned(_) => Ok(self),
+        }
+    }
+
     /// All its bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.block.bytes()[self.range.clone()]

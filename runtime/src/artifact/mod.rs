@@ -32,6 +32,7 @@ pub use header::{FORMAT, Layout};
 pub use meta::{Meta, Source};
 pub use read::OpenOptions;
 
+use mlc_codegen::base::Storage;
 use mlc_codegen::kernel::Plan;
 
 /// A model as `mlc build` makes it: what a session needs, whether it came from a file or not.
@@ -48,15 +49,23 @@ impl Artifact {
     /// An artifact in memory.
     ///
     /// # Errors
-    /// The constants are not as many, or not as long, as the plan says.
-    pub fn from_parts(meta: Meta, plan: Plan, constants: Vec<Constant>) -> Result<Artifact, ArtifactError> {
+    /// The constants are not as many, or not as long, as the plan says, or a sparse one does not keep to its form.
+    pub fn from_parts(meta: Meta, plan: Plan, mut constants: Vec<Constant>) -> Result<Artifact, ArtifactError> {
         if constants.len() != plan.constants.len() {
             return Err(ArtifactError::Damaged("the plan has another number of constants"));
         }
-        for (constant, (storage, elements)) in constants.iter().zip(&plan.constants) {
+        for (constant, (storage, elements)) in constants.iter_mut().zip(&plan.constants) {
             let bytes = constants::length(*storage, *elements)?;
             if constant.bytes().len() as u64 != bytes {
                 return Err(ArtifactError::Damaged("a constant has another length than the plan says"));
+            }
+            if let Storage::Sparse(sparse) = storage {
+                if sparse.elements() != *elements {
+                    return Err(ArtifactError::Damaged("a sparse constant has other sizes than the plan says"));
+                }
+                // Kernels go where its tables say, which must stay as they were checked.
+                *constant = constant.clone().owned()?;
+                sparse.check(constant.bytes()).map_err(ArtifactError::Damaged)?;
             }
         }
         Ok(Artifact { meta, plan, constants })

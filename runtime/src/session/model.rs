@@ -52,7 +52,7 @@ impl Model {
         self.0.program.artifact()
     }
 
-    /// How a kernel of the plan was lowered: `contract`, `attention`, `lanes` or `loops`.
+    /// How a kernel of the plan was lowered: `contract`, `sparse`, `attention`, `lanes` or `loops`.
     pub fn path(&self, kernel: usize) -> &'static str {
         self.0.program.path(kernel)
     }

@@ -7,6 +7,7 @@ mod dtype;
 mod interval;
 mod scalar;
 mod slots;
+mod sparse;
 mod storage;
 
 pub use dim::{Dim, Slot};
@@ -14,4 +15,5 @@ pub use dtype::DType;
 pub use interval::Interval;
 pub use scalar::Scalar;
 pub use slots::{SizeError, SlotDef, Slots, Truth};
+pub use sparse::{BLOCK, Dense, Form, Sparse};
 pub use storage::{Packing, Storage};

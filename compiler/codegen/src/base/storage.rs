@@ -1,8 +1,8 @@
-//! How elements lie in memory: one after another, or packed in groups that share scales.
+//! How elements lie in memory: one after another, packed in groups that share scales, or only those that are not zero.
 //!
 //! The group formats are those of GGUF (ggml-common.h): a weight is read as f32, its bytes stay packed.
 
-use super::DType;
+use super::{DType, Sparse};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -36,6 +36,8 @@ pub enum Storage {
     Plain(DType),
     /// Groups along the last axis, read as f32.
     Packed(Packing),
+    /// A matrix of f32 that leaves zeros out. Only the right side of a contraction reads it.
+    Sparse(Sparse),
 }
 
 impl Packing {
@@ -78,25 +80,27 @@ impl Storage {
     pub fn compute(self) -> DType {
         match self {
             Storage::Plain(dtype) => dtype.compute(),
-            Storage::Packed(_) => DType::F32,
+            Storage::Packed(_) | Storage::Sparse(_) => DType::F32,
         }
     }
 
-    /// Bytes that hold elements `0..count`; `None` on overflow.
+    /// Bytes that hold elements `0..count`; `None` on overflow, and where there are not as many.
     pub fn bytes_for(self, count: i64) -> Option<i64> {
         match self {
             Storage::Plain(dtype) => dtype.bytes_for(count),
             Storage::Packed(p) => count.checked_add(p.elements() - 1)?.div_euclid(p.elements()).checked_mul(p.bytes()),
+            Storage::Sparse(sparse) => (count <= sparse.elements()).then(|| sparse.bytes()),
         }
     }
 }
 
 impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Storage::Plain(dtype) => dtype.name(),
-            Storage::Packed(packing) => packing.name(),
-        })
+        match self {
+            Storage::Plain(dtype) => f.pad(dtype.name()),
+            Storage::Packed(packing) => f.pad(packing.name()),
+            Storage::Sparse(sparse) => f.pad(&format!("sparse[{}, {}]", sparse.rows, sparse.columns)),
+        }
     }
 }
 

@@ -14,6 +14,7 @@ impl Driver<'_, '_> {
     pub(super) fn fetch(&mut self, storage: Storage, buffer: Value, element: Value, count: Value, to: Value) {
         match storage {
             Storage::Plain(dtype) => self.fetch_plain(dtype, buffer, element, count, to),
+            Storage::Sparse(_) => unreachable!("sparse products have a lowering of their own"),
             Storage::Packed(packing) => {
                 let (zero, elements) = (self.integer(0), packing.elements());
                 let group = self.floor_divide(element, elements);

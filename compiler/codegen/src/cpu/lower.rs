@@ -6,8 +6,9 @@ use super::convolve::ConvolvePlan;
 use super::driver::{Accumulator, Driver};
 use super::leaves::Leaf;
 use super::select::{self, Isa};
+use super::sparse::SparsePlan;
 use super::windows::WindowPlan;
-use super::{attention, convolve, leaves, nest, tiles, windows};
+use super::{attention, convolve, leaves, nest, sparse, tiles, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;
 use cranelift_codegen::ir::types::I64;
@@ -39,6 +40,10 @@ pub struct Lowered {
 
 /// Lowers a verified kernel. `first` is the number of the first function in the module it will join.
 pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32) -> Lowered {
+    if let Some(plan) = SparsePlan::new(kernel, isa) {
+        let functions = with_leaves(kernel, isa, target, first, &[], &|d| sparse::lower(d, &plan));
+        return Lowered { functions, scratch: Dim::from(plan.scratch()), path: "sparse" };
+    }
     if let Some(window) = windows::as_window(kernel)
         && let Some(plan) = WindowPlan::new(&window, isa)
     {

@@ -14,6 +14,7 @@ mod clif;
 mod contract;
 mod convolve;
 mod convolve_leaf;
+pub mod cost;
 mod decode;
 mod driver;
 mod epilogue;
@@ -33,7 +34,8 @@ mod packed;
 pub mod panels;
 mod rounding;
 pub mod select;
-
+mod sparse;
+mod sparse_portable;
 mod tiles;
 mod value;
 mod window_leaf;

@@ -14,6 +14,7 @@ mod ir;
 mod plan;
 mod print;
 mod print_plan;
+mod sparse;
 mod types;
 mod verify;
 mod verify_plan;
@@ -30,6 +31,7 @@ pub use plan::{
     Argument, BufferDef, Call, Condition, EntryPlan, Family, IndexCheck, KernelId, Place, Plan, PlanBuffer, Port,
     SizeGuard, StateDef, Step, Variant,
 };
+pub use sparse::{Right, sparse_right};
 pub use types::Types;
 pub use verify::{VerifyError, in_place, verify};
 pub use verify_plan::{PlanError, verify_plan};

@@ -6,7 +6,7 @@
 //! In place: a call may pass one buffer of the plan for a `Write` and a `Read` parameter only when all accesses to both
 //! are the same map (`in_place`), so that every element is read before it is overwritten, by the point that overwrites it.
 
-use super::{Access, AxisId, Body, BufferId, ExprId, Kernel, Node, Role, Source, Statement};
+use super::{Access, AxisId, Body, BufferId, ExprId, Kernel, Node, Role, Source, Statement, sparse};
 use crate::base::{DType, Dim, Interval, Storage};
 
 /// What is wrong with a kernel.
@@ -39,6 +39,9 @@ pub enum VerifyError {
     /// A store to a packed or 4-bit buffer.
     #[error("buffer {0:?} is packed and cannot be written")]
     PackedWrite(BufferId),
+    /// A sparse buffer that is read otherwise than as the right side of a contraction in f32, row by row along k.
+    #[error("buffer {0:?} is sparse and is read otherwise than its form allows")]
+    SparseRead(BufferId),
     /// A node that the skeleton does not define at this place.
     #[error("node {0:?} means nothing here")]
     Misplaced(ExprId),
@@ -80,6 +83,7 @@ pub fn verify(kernel: &Kernel, slots: u32) -> Result<(), VerifyError> {
     kernel.operands.iter().try_for_each(|access| verify_access(kernel, access, Role::Read, slots))?;
     kernel.stores().iter().try_for_each(|store| verify_access(kernel, &store.access, Role::Write, slots))?;
     verify_nodes(kernel, slots)?;
+    sparse::verify(kernel)?;
     let roots = kernel.roots();
     if let Some(id) = roots.iter().find(|id| id.0 as usize >= kernel.expr.nodes.len()) {
         return Err(VerifyError::Misplaced(*id));
@@ -137,7 +141,7 @@ fn verify_access(kernel: &Kernel, access: &Access, role: Role, slots: u32) -> Re
     match (role, buffer.role, buffer.storage) {
         (Role::Write, Role::Read, _) => return Err(VerifyError::WriteToRead(access.buffer)),
         (Role::Read, Role::Write, _) => return Err(VerifyError::ReadOfWrite(access.buffer)),
-        (Role::Write, _, Storage::Packed(_) | Storage::Plain(DType::I4 | DType::U4)) => {
+        (Role::Write, _, Storage::Packed(_) | Storage::Sparse(_) | Storage::Plain(DType::I4 | DType::U4)) => {
             return Err(VerifyError::PackedWrite(access.buffer));
         }
         _ => {}

@@ -58,6 +58,9 @@ impl Kernel {
     fn bytes(&self, access: &Access, extents: &[f64]) -> f64 {
         let moved = (0..).zip(extents).filter(|(axis, _)| self.access_mentions(access, AxisId(*axis)));
         let elements: f64 = moved.map(|(_, extent)| extent).product();
+        if let Storage::Sparse(sparse) = self.buffer(access.buffer).storage {
+            return sparse.bytes() as f64;
+        }
         let bits = match self.buffer(access.buffer).storage {
             Storage::Plain(dtype) => f64::from(dtype.bits()),
             packed => packed.bytes_for(1 << 20).map_or(0.0, |bytes| bytes as f64 * 8.0 / f64::from(1 << 20)),

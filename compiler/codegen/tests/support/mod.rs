@@ -4,9 +4,10 @@
 pub mod build;
 pub mod machine;
 
+use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};
 use machine::{Compiled, Guarded};
 use mlc_codegen::base::{DType, Interval, Storage};
-use mlc_codegen::cpu::Isa;
+use mlc_codegen::cpu::{Code, Isa, lower};
 use mlc_codegen::kernel::{Kernel, Role, check_call, eval, verify};
 
 /// Slots of the size blocks that tests use.
@@ -49,6 +50,7 @@ pub fn random_bytes(storage: Storage, elements: i64, random: &mut Random) -> Vec
             }
         }
         Storage::Plain(_) => {}
+        Storage::Sparse(_) => unreachable!("sparse matrices are encoded"),
         Storage::Packed(packing) => {
             let (at, count): (&[usize], _) = match packing.name() {
                 "q8_0" | "q4_0" => (&[0], packing.bytes()),
@@ -75,6 +77,25 @@ pub fn accepts(kernel: &Kernel, block: &[i64], buffers: &[Vec<u8>]) -> bool {
     let ranges: Vec<Interval> = block.iter().map(|s| Interval::point(*s)).collect();
     let bytes: Vec<i64> = buffers.iter().map(|b| b.len() as i64).collect();
     verify(kernel, SLOTS as u32).is_ok() && check_call(kernel, &ranges, &bytes).is_ok()
+}
+
+/// The finished leaves of a kernel.
+pub fn leaves(kernel: &Kernel, isa: Isa) -> Vec<Vec<u8>> {
+    let target = target();
+    let lowered = lower(kernel, isa, target, 0);
+    let bytes = lowered.functions.into_iter().filter_map(|code| match code {
+        Code::Bytes(bytes) => Some(bytes),
+        Code::Clif(_) => None,
+    });
+    bytes.collect()
+}
+
+fn target() -> TargetFrontendConfig {
+    let isa = cranelift_native::builder().expect("a supported host");
+    let flags = cranelift_codegen::settings::Flags::new(cranelift_codegen::settings::builder());
+    let config = isa.finish(flags).expect("default flags").frontend_config();
+    assert_eq!(config.default_call_conv, CallConv::SystemV);
+    config
 }
 
 /// How near machine code must be to the interpreter.

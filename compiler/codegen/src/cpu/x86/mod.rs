@@ -10,6 +10,7 @@ mod packed;
 mod region;
 mod rows;
 mod runs;
+mod sparse;
 mod wide;
 
 pub(super) use arrange::{arrange, arranged};
@@ -18,4 +19,5 @@ pub(super) use packed::dots;
 pub(super) use region::OutOfRegisters;
 pub(super) use rows::{Kept, copy, dot, strip, transpose, widen};
 pub(super) use runs::{clear_run, copy_run};
+pub(super) use sparse::{LIST, gather, lanes, permute};
 pub(super) use wide::Wide;

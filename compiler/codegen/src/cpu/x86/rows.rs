@@ -194,7 +194,7 @@ pub(in crate::cpu) fn transpose(bytes: i32) -> Vec<u8> {
 const YMM: [AsmRegisterYmm; 16] =
     [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15];
 
-/// The bytes of a leaf.
+/// The bytes of a leaf; `body` writes all but its end.
 pub(super) fn emitted(body: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Vec<u8> {
     let mut asm = CodeAssembler::new(64).expect("64 bits are a mode of x86");
     let done = body(&mut asm).and_then(|()| asm.vzeroupper()).and_then(|()| asm.ret());
