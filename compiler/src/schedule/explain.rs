@@ -2,9 +2,9 @@
 //!
 //! Invariant: there is a row for what each call of the plan does, in the order of the calls; `schedule` says what that is.
 
-use super::entry::{ScheduleError, schedule_reading};
 use super::groups::Groups;
 use super::kernels::{Purpose, name};
+use super::plan::{ScheduleError, schedule_reading};
 use crate::graph::{ConstantData, Entry, Graph, NodeId, NodeKind, ValueId};
 use crate::ops::Reads;
 use crate::report::kernels::{KernelRow, Reason, Zeros};

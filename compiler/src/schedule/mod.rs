@@ -16,10 +16,11 @@ mod homes;
 mod kernels;
 mod layout;
 mod panels;
+mod plan;
 mod sparse;
 mod steps;
 
-pub use entry::{ScheduleError, Scheduled, schedule, schedule_reading};
 pub use explain::explain;
 pub use kernels::Purpose;
 pub use panels::Form;
+pub use plan::{ScheduleError, Scheduled, schedule, schedule_reading};
