@@ -1,85 +1,90 @@
-//! `mlc bench`: how fast a model starts and runs.
+//! `mlc bench`: how fast a model starts and runs, and what it takes.
 //!
-//! Invariant: phases are timed apart, steady calls reuse one session and its outputs, and inputs that nobody gives are drawn, not zeros.
+//! Invariant: phases are timed apart, and nothing but the model's own work lies between the first call and the reading of
+//! the peak of memory.
 
-use super::failure::Failure;
-use super::flags::{CpuArgs, OpenArgs};
-use super::inputs::{self, Draw, Given};
-use super::load;
+use super::measure::{CallArgs, Loaded, count, milliseconds};
 use super::output::{self, MessageFormat};
-use super::runner::Runner;
-use super::source::ModelArgs;
-use anyhow::{Context, Result, bail, ensure};
-use mlc_codegen::base::SlotDef;
-use mlc_runtime::session::{Model, Options, Profile, Session, list};
-use mlc_runtime::tensor::Tensor;
+use super::roofline::{self, Roofline};
+use anyhow::{Context, Result, ensure};
+use mlc_codegen::kernel::Work;
+use mlc_runtime::session::{Held, Machine, human};
 use serde_json::{Value, json};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A `.mdl` or `.mlc` file.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
-    /// Threads, one measurement for each number; 0 means one for each core.
-    #[arg(long, value_name = "N,…", value_delimiter = ',', default_value = "0")]
-    threads: Vec<usize>,
-    /// An input, as `mlc run` takes it; those left out are drawn.
-    #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = inputs::given)]
-    inputs: Vec<Given>,
-    /// A dim or size of the calls; those left out take their least value. May be repeated.
-    #[arg(long, value_name = "DIM=VALUE", value_parser = super::source::dim)]
-    at: Vec<(String, i64)>,
+    #[command(flatten)]
+    call: CallArgs,
     /// How long steady calls are measured.
     #[arg(long, value_name = "S", default_value_t = 2.0)]
     seconds: f64,
-    /// Which entry of a model with several.
-    #[arg(long, value_name = "NAME")]
-    entry: Option<String>,
-    /// Also the time of each kernel.
-    #[arg(long)]
-    kernels: bool,
+    /// Also draws the kernels under the limits of this machine.
+    #[arg(long, value_name = "FILE.svg")]
+    roofline: Option<PathBuf>,
     /// A JSON object for each measurement.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    model: ModelArgs,
-    #[command(flatten)]
-    cpu: CpuArgs,
-    #[command(flatten)]
-    open: OpenArgs,
 }
 
 /// One measurement.
 struct Measured {
-    threads: usize,
-    load: Duration,
-    jit: Duration,
+    loaded: Loaded,
     first: Duration,
-    /// Sorted.
-    steady: Vec<Duration>,
-    profile: Profile,
+    /// Seconds, sorted.
+    steady: Vec<f64>,
+    /// Where the median of steady calls lies, of a hundred such measurements in ninety-five.
+    interval: [f64; 2],
+    work: Work,
+    memory: Held,
+    weights: u64,
+    peak: Option<u64>,
 }
 
 /// `Ok(true)` when the model ran.
 pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     ensure!(args.seconds > 0.0 && args.seconds <= 3600.0, "--seconds takes more than 0 and at most 3600");
     let start = process_start()?;
-    for threads in &args.threads {
-        let begun = Instant::now();
-        let Some(artifact) = load::artifact(&args.file, &args.model, args.open, format)? else { return Ok(false) };
-        let load = begun.elapsed();
-        let begun = Instant::now();
-        let options = Options { threads: *threads, max_memory: args.model.memory.limit(), cpu: args.cpu.cpu };
-        let model = Model::load(artifact, options)?;
-        let measured = measure(&model, args, load, begun.elapsed())?;
+    for threads in &args.call.threads {
+        let Some(loaded) = args.call.load(*threads, format)? else { return Ok(false) };
+        let model = loaded.model.clone();
+        let mut calls = args.call.start(&model)?;
+        let times = calls.time(args.call.rounds, args.seconds)?;
+        let peak = peak_memory();
+        let (profile, _) = calls.profile(false)?;
+        let sum = |of: &dyn Fn(Work) -> f64| profile.kernels.iter().map(|kernel| of(kernel.work)).sum::<f64>();
+        let work = Work { flops: sum(&|work| work.flops), bytes: sum(&|work| work.bytes) };
+        let memory = calls.memory();
+        let weights = model.artifact().constants().iter().map(|constant| constant.bytes().len() as u64).sum();
+        let mut steady: Vec<f64> = times.iter().map(Duration::as_secs_f64).collect();
+        let interval = interval(&steady);
+        steady.sort_by(f64::total_cmp);
+        let measured = Measured { loaded, first: calls.first, steady, interval, work, memory, weights, peak };
         match args.json {
-            true => output::data(&format!("{}\n", as_json(&model, args, start, &measured))),
-            false => output::data(&as_text(&model, args, start, &measured)),
+            true => output::data(&format!("{}\n", measured.json(args, start))),
+            false => output::data(&measured.text(args, start)),
         }
+    }
+    if let Some(path) = &args.roofline {
+        return draw(args, path, format);
+    }
+    Ok(true)
+}
+
+/// Draws a roofline for each number of threads. Models are loaded anew, since what measures the machine takes memory that is
+/// not the model's.
+fn draw(args: &Args, path: &Path, format: MessageFormat) -> Result<bool> {
+    for threads in &args.call.threads {
+        let Some(Loaded { model, .. }) = args.call.load(*threads, format)? else { return Ok(false) };
+        let mut calls = args.call.start(&model)?;
+        let mut machine = Machine::new(args.call.cpu.cpu, *threads)?;
+        let (rows, _) = calls.rows(args.call.rounds, args.seconds, &mut machine)?;
+        let title = format!("{}, entry {}, {}", args.call.shown(), calls.entry, count(model.threads()));
+        let drawn = Roofline::new(title, &model, &rows, &mut machine);
+        output::file(&roofline::path(path, model.threads(), args.call.threads.len()), &drawn.svg())?;
     }
     Ok(true)
 }
@@ -97,59 +102,33 @@ fn process_start() -> Result<Duration> {
     Ok(least)
 }
 
-fn measure(model: &Model, args: &Args, load: Duration, jit: Duration) -> Result<Measured> {
-    let interface = Runner::cpu(model.clone()).interface(args.entry.as_deref())?;
-    let known: Vec<&str> = interface
-        .slots
-        .iter()
-        .filter_map(|(_, def)| match def {
-            SlotDef::Given { name, .. } => Some(name.as_str()),
-            _ => None,
-        })
-        .collect();
-    if let Some((name, _)) = args.at.iter().find(|(name, _)| !known.contains(&name.as_str())) {
-        let message = format!("the model has no dim or size `{name}`; it has {}", list(known.into_iter()));
-        return Err(Failure::new("MDL0701", message).into());
-    }
-    let drawn = inputs::resolve(&args.inputs, &interface, &args.at, &args.file, Draw::missing(args.model.seed()))?;
-    let inputs: Vec<(&str, &Tensor)> = drawn.tensors.iter().map(|(name, t)| (name.as_str(), t)).collect();
-    let sizes: Vec<(&str, i64)> = drawn.sizes.iter().map(|(name, size)| (name.as_str(), *size)).collect();
-    let mut session = model.session();
-    let begun = Instant::now();
-    let outputs = session.run(args.entry.as_deref(), &inputs, &sizes)?;
-    let first = begun.elapsed();
-    let mut outputs: Vec<Tensor> = outputs.into_iter().map(|(_, tensor)| tensor).collect();
-    let mut call = |session: &mut Session| -> Result<Duration> {
-        let begun = Instant::now();
-        session.run_into(args.entry.as_deref(), &inputs, &sizes, &mut outputs)?;
-        Ok(begun.elapsed())
+/// The 95 % interval of the median, by a bootstrap over at most two hundred runs of neighbouring calls: what disturbs one
+/// call disturbs its neighbours.
+fn interval(times: &[f64]) -> [f64; 2] {
+    const RUNS: usize = 200;
+    const DRAWS: usize = 1000;
+    let length = times.len().div_ceil(RUNS);
+    let runs = times.len().div_ceil(length);
+    let mut sorted: Vec<(f64, usize)> = times.iter().enumerate().map(|(i, time)| (*time, i / length)).collect();
+    sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut state = 0u64;
+    let mut drawn = || {
+        let mut counts = vec![0usize; runs];
+        for _ in 0..runs {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            counts[((state >> 33) % runs as u64) as usize] += 1;
+        }
+        let all: usize = sorted.iter().map(|(_, run)| counts[*run]).sum();
+        let mut left = all.div_ceil(2);
+        let middle = sorted.iter().find(|(_, run)| {
+            left = left.saturating_sub(counts[*run]);
+            left == 0
+        });
+        middle.expect("half of what was drawn comes before the end").0
     };
-    const LEAST: usize = 5;
-    const MOST: usize = 1_000_000;
-    let (begun, mut steady) = (Instant::now(), vec![]);
-    while steady.len() < LEAST || begun.elapsed().as_secs_f64() < args.seconds && steady.len() < MOST {
-        steady.push(call(&mut session)?);
-    }
-    steady.sort_unstable();
-    session.start_profile(false);
-    call(&mut session)?;
-    let Some(profile) = session.take_profile() else { bail!("the profile that was started is gone") };
-    Ok(Measured { threads: model.threads(), load, jit, first, steady, profile })
-}
-
-impl Measured {
-    fn percentile(&self, percent: usize) -> Duration {
-        self.steady[(self.steady.len() - 1) * percent / 100]
-    }
-
-    /// Operations and bytes of a call.
-    fn work(&self) -> (f64, f64) {
-        self.profile.kernels.iter().fold((0.0, 0.0), |(f, b), kernel| (f + kernel.work.flops, b + kernel.work.bytes))
-    }
-}
-
-fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
+    let mut medians: Vec<f64> = (0..DRAWS).map(|_| drawn()).collect();
+    medians.sort_by(f64::total_cmp);
+    [medians[DRAWS * 25 / 1000], medians[DRAWS * 975 / 1000 - 1]]
 }
 
 /// Bytes that this process has held at most; `None` where the system does not say.
@@ -159,85 +138,91 @@ fn peak_memory() -> Option<u64> {
     Some(line.trim().trim_end_matches("kB").trim_end().parse::<u64>().ok()? * 1024)
 }
 
-fn as_text(model: &Model, args: &Args, start: Duration, m: &Measured) -> String {
-    let (flops, bytes) = m.work();
-    let p50 = m.percentile(50);
-    let at = |percent| milliseconds(m.percentile(percent));
-    let opened = if args.file.extension().is_some_and(|e| e == "mlc") { "opened" } else { "checked and built" };
-    let mut text = format!(
-        "{}, {} threads, {}\n  process     {:>10} ms\n  load        {:>10} ms  {opened}\n  jit         {:>10} ms  {} kernels\n  \
-         first call  {:>10} ms\n  steady p50  {:>10} ms  p90 {} ms, p99 {} ms, {} calls\n  \
-         work        {:>10.3} GFLOP/s, {:.3} GB/s  ({:.3} MFLOP, {:.3} MB a call)\n",
-        args.file.display(),
-        m.threads,
-        args.cpu.cpu.resolved(),
-        milliseconds(start),
-        milliseconds(m.load),
-        milliseconds(m.jit),
-        model.artifact().plan.kernels.len(),
-        milliseconds(m.first),
-        at(50),
-        at(90),
-        at(99),
-        m.steady.len(),
-        flops / p50.as_secs_f64() / 1e9,
-        bytes / p50.as_secs_f64() / 1e9,
-        flops / 1e6,
-        bytes / 1e6,
-    );
-    if let Some(peak) = peak_memory() {
-        text += &format!("  peak memory {:>10.1} MiB\n", peak as f64 / f64::from(1 << 20));
+impl Measured {
+    fn percentile(&self, percent: usize) -> f64 {
+        self.steady[(self.steady.len() - 1) * percent / 100]
     }
-    if args.kernels {
-        text += &kernel_table(model, &m.profile);
-    }
-    text
-}
 
-/// Kernels by time, the longest first.
-fn kernel_table(model: &Model, profile: &Profile) -> String {
-    let mut rows: Vec<usize> = (0..profile.kernels.len()).filter(|i| profile.kernels[*i].calls > 0).collect();
-    rows.sort_by_key(|i| std::cmp::Reverse(profile.kernels[*i].nanos));
-    let all: u64 = profile.kernels.iter().map(|kernel| kernel.nanos).sum();
-    let mut text = format!(
-        "{:>7} {:>6} {:>10} {:>9} {:>8}  {:<9}  kernel\n",
-        "time", "calls", "µs a call", "GFLOP/s", "GB/s", "path"
-    );
-    for i in rows {
-        let kernel = &profile.kernels[i];
-        let nanos = kernel.nanos.max(1) as f64;
-        text += &format!(
-            "{:>6.1}% {:>6} {:>10.2} {:>9.2} {:>8.2}  {:<9}  {}\n",
-            100.0 * nanos / all.max(1) as f64,
-            kernel.calls,
-            nanos / kernel.calls as f64 / 1e3,
-            kernel.work.flops / nanos,
-            kernel.work.bytes / nanos,
-            model.path(i),
-            model.artifact().plan.kernels[i].name
+    fn text(&self, args: &Args, start: Duration) -> String {
+        let model = &self.loaded.model;
+        let opened =
+            if args.call.file.extension().is_some_and(|e| e == "mlc") { "opened" } else { "checked and built" };
+        let p50 = self.percentile(50);
+        let [low, high] = self.interval.map(|seconds| seconds * 1e3);
+        let mut text = format!("{}, {}, {}\n", args.call.shown(), count(model.threads()), args.call.cpu.cpu.resolved());
+        let mut row = |name: &str, value: String, says: String| {
+            text += format!("  {name:<11} {value:>13}  {says}").trim_end();
+            text += "\n";
+        };
+        let ms = |time: Duration| format!("{:.3} ms", milliseconds(time));
+        row("process", ms(start), String::new());
+        row("load", ms(self.loaded.load), opened.into());
+        row("jit", ms(self.loaded.jit), format!("{} kernels", model.artifact().plan.kernels.len()));
+        row("first call", ms(self.first), String::new());
+        row(
+            "steady",
+            format!("{:.4} ms", p50 * 1e3),
+            format!(
+                "median of {} calls, 95 % interval {low:.4} to {high:.4}; p10 {:.4}, p90 {:.4}, p99 {:.4}",
+                self.steady.len(),
+                self.percentile(10) * 1e3,
+                self.percentile(90) * 1e3,
+                self.percentile(99) * 1e3
+            ),
         );
+        row("throughput", format!("{:.1} /s", 1.0 / p50), "calls".into());
+        row(
+            "work",
+            format!("{:.2} GFLOP/s", self.work.flops / p50 / 1e9),
+            format!(
+                "{:.2} GB/s; {:.3} MFLOP, {:.3} MB a call",
+                self.work.bytes / p50 / 1e9,
+                self.work.flops / 1e6,
+                self.work.bytes / 1e6
+            ),
+        );
+        row("weights", human(self.weights), String::new());
+        row(
+            "arena",
+            human(self.memory.arena),
+            format!("scratch {}, states {}", human(self.memory.scratch), human(self.memory.states)),
+        );
+        if let Some(peak) = self.peak {
+            row("peak memory", human(peak), "of the process".into());
+        }
+        text
     }
-    text
+
+    fn json(&self, args: &Args, start: Duration) -> Value {
+        let model = &self.loaded.model;
+        let ms = |percent| self.percentile(percent) * 1e3;
+        json!({
+            "file": args.call.shown().to_string(), "threads": model.threads(),
+            "cpu": args.call.cpu.cpu.resolved().name(), "process_ms": milliseconds(start),
+            "load_ms": milliseconds(self.loaded.load), "jit_ms": milliseconds(self.loaded.jit),
+            "kernels": model.artifact().plan.kernels.len(), "first_call_ms": milliseconds(self.first),
+            "calls": self.steady.len(), "p10_ms": ms(10), "p50_ms": ms(50), "p90_ms": ms(90), "p99_ms": ms(99),
+            "p50_interval_ms": self.interval.map(|seconds| seconds * 1e3),
+            "flops": self.work.flops, "bytes": self.work.bytes, "weights": self.weights,
+            "arena": self.memory.arena, "scratch": self.memory.scratch, "states": self.memory.states, "peak_memory": self.peak,
+        })
+    }
 }
 
-fn as_json(model: &Model, args: &Args, start: Duration, m: &Measured) -> Value {
-    let (flops, bytes) = m.work();
-    let kernels: Vec<Value> = (model.artifact().plan.kernels.iter().zip(&m.profile.kernels))
-        .enumerate()
-        .map(|(i, (kernel, time))| {
-            json!({"kernel": kernel.name, "path": model.path(i), "calls": time.calls, "nanoseconds": time.nanos, "flops": time.work.flops,
-                   "bytes": time.work.bytes})
-        })
-        .collect();
-    let mut object = json!({
-        "file": args.file.display().to_string(), "threads": m.threads, "cpu": args.cpu.cpu.resolved().name(),
-        "process_ms": milliseconds(start), "load_ms": milliseconds(m.load), "jit_ms": milliseconds(m.jit),
-        "first_call_ms": milliseconds(m.first), "calls": m.steady.len(), "p50_ms": milliseconds(m.percentile(50)),
-        "p90_ms": milliseconds(m.percentile(90)), "p99_ms": milliseconds(m.percentile(99)),
-        "flops": flops, "bytes": bytes, "peak_memory": peak_memory(),
-    });
-    if args.kernels {
-        object["kernels"] = kernels.into();
+#[cfg(test)]
+mod tests {
+    use super::interval;
+
+    #[test]
+    fn an_interval_holds_the_median_and_narrows_with_more_calls() {
+        let times = |n: usize| -> Vec<f64> { (0..n).map(|i| 1.0 + (i * 37 % 101) as f64 / 100.0).collect() };
+        let [few, many] = [9, 180].map(|n| interval(&times(n)));
+        assert!(few[0] <= 1.5 && 1.5 <= few[1], "{few:?}");
+        assert!(many[0] < 1.5 && 1.5 < many[1] && many[1] - many[0] < few[1] - few[0], "{many:?} {few:?}");
+        assert_eq!(interval(&[2.0; 5]), [2.0, 2.0]);
+        // Calls that get slower and slower, in runs of two.
+        let drift: Vec<f64> = (0..302).map(|i| 1.0 + f64::from(i)).collect();
+        let [low, high] = interval(&drift);
+        assert!(low < 151.0 && 151.0 < high, "{low} {high}");
     }
-    object
 }

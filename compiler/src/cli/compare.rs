@@ -32,7 +32,8 @@ pub(super) struct Args {
     /// An input, as `mlc run` takes it; those left out are drawn.
     #[arg(short, long = "input", value_name = "NAME=VALUE", value_parser = inputs::given)]
     inputs: Vec<Given>,
-    /// What the outputs are compared with: the reference, or an npz file of them.
+    /// What the outputs are compared with: the reference, or an npz file of them. Where they differ, every op is compared with
+    /// the reference.
     #[arg(long, value_name = "reference|FILE.npz", default_value = "reference")]
     against: PathBuf,
     /// Compares every op on what the reference gave it, and lists them all.
@@ -47,12 +48,19 @@ pub(super) struct Args {
     run: RunArgs,
 }
 
+impl Args {
+    /// Whether outputs are compared with a file's, not with the reference's.
+    fn is_of_file(&self) -> bool {
+        self.against != Path::new("reference")
+    }
+}
+
 /// `Ok(true)` when nothing differs.
 pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     if args.run.device != Device::Cpu {
         return Err(Failure::new("MDL0604", "compare runs the model on the cpu: leave --device out").into());
     }
-    if args.against == Path::new("reference") {
+    if !args.is_of_file() || args.per_node {
         load::require_text(&args.file)?;
     }
     let Some((mut runner, loaded)) = models(args, format)? else { return Ok(false) };
@@ -63,11 +71,14 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
         output::note(&format!("note: input `{name}` was not given: {name}=random:{}", args.model.seed()));
     }
     let found = runner.run(&interface.entry, &given)?;
-    let Some(loaded) = loaded else { return outputs(args, &found, &read_npz(&args.against)?) };
+    let file = args.is_of_file().then(|| read_npz(&args.against)).transpose()?;
+    let Some(loaded) = loaded else { return outputs(args, &found, file.as_deref().unwrap_or_default()) };
     let mut compare = Compare { args, loaded: &loaded, rows: IndexMap::new(), first: None };
-    let expected = compare.reference(&given, args.per_node)?;
-    let equal = outputs(args, &found, &expected)?;
-    if !equal && !args.per_node {
+    let equal = match &file {
+        Some(expected) => outputs(args, &found, expected)?,
+        None => outputs(args, &found, &compare.reference(&given, args.per_node)?)?,
+    };
+    if (!equal || args.per_node) && compare.rows.is_empty() {
         compare.reference(&given, true)?;
     }
     if args.per_node {
@@ -75,15 +86,19 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     }
     if let Some(first) = &compare.first {
         output::data(&format!("first diverging op: {first}\n"));
+    } else if !equal && file.is_some() {
+        output::data(
+            "no op differs from its definition: the file is of another model, of other weights or of other inputs\n",
+        );
     } else if !equal {
         output::data("no op differs by itself: the fault is in how they are joined (fused, laid out, kept in place)\n");
     }
     Ok(equal && compare.first.is_none())
 }
 
-/// The model on the cpu, and its graph when that is what it is compared with.
+/// The model on the cpu, and its graph where there is its text.
 fn models(args: &Args, format: MessageFormat) -> Result<Option<(Runner, Option<Loaded>)>> {
-    if args.against != Path::new("reference") {
+    if args.is_of_file() && load::is_artifact(&args.file) {
         return Ok(load::runner(&args.file, &args.model, &args.run, format)?.map(|runner| (runner, None)));
     }
     let Some(loaded) = load::graph(&args.file, &args.model, format)? else { return Ok(None) };

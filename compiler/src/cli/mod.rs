@@ -25,13 +25,16 @@ mod inspect;
 mod inspect_model;
 mod load;
 mod markdown;
+mod measure;
 mod metric;
 mod new;
 mod ops;
 mod output;
 mod passes;
 mod phases;
+mod profile;
 mod progress;
+mod roofline;
 mod run;
 mod runner;
 mod source;
@@ -80,7 +83,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Measures how fast a model starts and runs.
+    /// Measures how fast a model starts and runs, and what it takes.
     Bench(bench::Args),
     /// Compiles a model to a `.mlc` file.
     Build(build::Args),
@@ -106,6 +109,8 @@ enum Verb {
     Ops(ops::Args),
     /// Lists the passes.
     Passes(passes::Args),
+    /// Says where the time of a call goes, kernel by kernel.
+    Profile(profile::Args),
     /// Runs a model once.
     Run(run::Args),
     /// Says what code can be made for, and what runs here.
@@ -141,6 +146,7 @@ pub fn main() -> ExitCode {
         Verb::New(args) => new::run(&args),
         Verb::Ops(args) => ops::run(&args),
         Verb::Passes(args) => passes::run(&args),
+        Verb::Profile(args) => profile::run(&args, format),
         Verb::Run(args) => run::run(&args, format),
         Verb::Check(args) => check::run(&args, format),
         Verb::Fix(args) => fix::run(&args, format),

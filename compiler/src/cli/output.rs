@@ -3,6 +3,7 @@
 use super::failure::Failure;
 use crate::diag::{self, Diagnostic, Severity, SourceMap, Style};
 use clap::ValueEnum;
+use mlc_runtime::weights::write_aside;
 use std::io::{IsTerminal, Write};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -97,6 +98,11 @@ pub(super) fn data(text: &str) {
         }
         _ => {}
     }
+}
+
+/// Writes a file, whole or not at all.
+pub(super) fn file(path: &Path, text: &str) -> Result<(), Failure> {
+    write_aside(path, |out| out.write_all(text.as_bytes())).map_err(|error| Failure::unwritten(path, &error))
 }
 
 /// Whether all data could be written.

@@ -9,7 +9,7 @@ use cranelift_codegen::ir::{Function as Clif, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_module::{FuncId, Module, ModuleReloc, ModuleRelocTarget};
 use mlc_codegen::base::Dim;
-use mlc_codegen::cpu::{Code, lower, signature};
+use mlc_codegen::cpu::{Code, Lowered, Probe, lower, signature};
 use mlc_codegen::kernel::{Kernel, PlanError};
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -112,13 +112,22 @@ pub(super) fn compile(kernels: &[Kernel], target: &Target, text: bool) -> Result
 
 fn compile_kernel(kernel: &Kernel, target: &Target, text: bool) -> Result<CompiledKernel, JitError> {
     let lowered = lower(kernel, target.isa, target.driver.frontend_config(), 0);
+    finish(lowered, &kernel.name, target, text)
+}
+
+/// A probe of the machine as if it were a kernel.
+pub(super) fn compile_probe(probe: Probe, target: &Target) -> Result<CompiledKernel, JitError> {
+    finish(probe.lower(target.isa, target.driver.frontend_config()), "probe", target, false)
+}
+
+fn finish(lowered: Lowered, name: &str, target: &Target, text: bool) -> Result<CompiledKernel, JitError> {
     let last = lowered.functions.len() - 1;
     let functions = lowered.functions.into_iter().enumerate().map(|(i, code)| match code {
         Code::Bytes(bytes) => Ok(Function { bytes, align: ALIGNMENT, relocs: vec![], text: None }),
         Code::Clif(mut function) => {
             function.name = UserFuncName::user(0, i as u32);
             let isa = if i == last { &target.driver } else { &target.leaf };
-            translate(*function, isa, i, text).map_err(|why| JitError::Function { kernel: kernel.name.clone(), why })
+            translate(*function, isa, i, text).map_err(|why| JitError::Function { kernel: name.into(), why })
         }
     });
     let functions = functions.collect::<Result<Vec<_>, _>>()?;

@@ -1,6 +1,7 @@
 //! Where the time of a session goes, kernel by kernel.
 
 use mlc_codegen::kernel::Work;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Calls of one kernel and their time.
@@ -12,16 +13,45 @@ pub struct KernelTime {
     pub nanos: u64,
     /// The work of all of them.
     pub work: Work,
+    /// Bytes that all of them read of constants; part of the work's.
+    pub constants: f64,
 }
 
-/// Times of the kernels of a plan, in the plan's order, and every call as an event while `events` is `Some`.
+/// What one thread did in one call of a kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// The kernel's number in the plan.
+    pub kernel: usize,
+    /// The thread, 0 being the caller's.
+    pub thread: usize,
+    /// When it began, since the profile did.
+    pub start: Duration,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// Times of the kernels of a plan, in the plan's order, and what each thread did while `events` is `Some`.
 #[derive(Clone, Debug)]
 pub struct Profile {
     /// By kernel.
     pub kernels: Vec<KernelTime>,
-    /// Kernel, start since the profile began, duration.
-    pub events: Option<Vec<(usize, Duration, Duration)>>,
+    /// In no order.
+    pub events: Option<Vec<Event>>,
     began: Instant,
+}
+
+/// Parts of one call, each timed on its own thread.
+pub(super) struct Parts(Option<Mutex<Vec<(usize, Instant, Duration)>>>);
+
+impl Parts {
+    /// Runs a part, and times it where that was asked for.
+    pub(super) fn time(&self, part: usize, run: impl FnOnce()) {
+        let Some(parts) = &self.0 else { return run() };
+        let start = Instant::now();
+        run();
+        let took = start.elapsed();
+        parts.lock().unwrap_or_else(PoisonError::into_inner).push((part, start, took));
+    }
 }
 
 impl Profile {
@@ -30,15 +60,26 @@ impl Profile {
         Profile { kernels: vec![KernelTime::default(); kernels], events: events.then(Vec::new), began: Instant::now() }
     }
 
-    pub(super) fn add(&mut self, kernel: usize, work: Work, start: Instant) {
-        let took = start.elapsed();
+    /// What times the parts of a call for `profile`.
+    pub(super) fn parts(profile: Option<&Profile>) -> Parts {
+        Parts(profile.is_some_and(|profile| profile.events.is_some()).then(Mutex::default))
+    }
+
+    /// Adds a call that took so long; part `p` of it ran on thread `p mod threads`.
+    pub(super) fn add(&mut self, kernel: usize, took: Duration, work: (Work, f64), parts: Parts, threads: usize) {
+        let (work, constants) = work;
         let time = &mut self.kernels[kernel];
         time.calls += 1;
         time.nanos += took.as_nanos() as u64;
         time.work.flops += work.flops;
         time.work.bytes += work.bytes;
-        if let Some(events) = &mut self.events {
-            events.push((kernel, start.duration_since(self.began), took));
+        time.constants += constants;
+        if let (Some(events), Some(parts)) = (&mut self.events, parts.0) {
+            let parts = parts.into_inner().unwrap_or_else(PoisonError::into_inner);
+            events.extend(parts.into_iter().map(|(part, start, took)| {
+                let start = start.duration_since(self.began);
+                Event { kernel, thread: part % threads, start, took }
+            }));
         }
     }
 }

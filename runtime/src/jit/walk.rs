@@ -3,7 +3,7 @@
 use super::{Checked, Profile, Program, Region};
 use crate::pool::Pool;
 use mlc_codegen::base::{DType, Slot, SlotDef, Storage};
-use mlc_codegen::kernel::{Argument, Call, EntryPlan, IndexCheck, Kernel, PlanBuffer, Step};
+use mlc_codegen::kernel::{Argument, Call, EntryPlan, IndexCheck, Kernel, Place, PlanBuffer, Step, Work};
 use std::time::Instant;
 
 /// Why a walk stopped.
@@ -132,7 +132,7 @@ impl Walk<'_> {
         self.arguments.clear();
         self.arguments.extend(call.arguments.iter().map(|a| self.regions[a.resolve(self.sizes).0 as usize]));
         self.arguments.push(self.scratch);
-        let parts = match work(&program.artifact.plan.kernels[kernel], self.sizes) / GRAIN {
+        let parts = match points(&program.artifact.plan.kernels[kernel], self.sizes) / GRAIN {
             0 => 1,
             grains => self.pool.threads().min(grains as usize),
         };
@@ -140,18 +140,36 @@ impl Walk<'_> {
         if need.is_none_or(|need| need < 0 || need as u64 > self.scratch.bytes as u64) {
             return Err(Stop::Scratch);
         }
+        let timed = Profile::parts(self.profile.as_deref());
         let start = self.profile.is_some().then(Instant::now);
         let (code, arguments, sizes) = (&program.code, &self.arguments[..], &self.sizes[..]);
         self.pool.run(parts, &|part| {
             // SAFETY: `check_plan` proved that the kernel stays inside these buffers for these sizes, the scratch was
             // compared above, and the regions are borrowed until all parts have returned. Parts write disjoint elements.
-            unsafe { code.call(kernel, arguments, sizes, part, parts) };
+            timed.time(part, || unsafe { code.call(kernel, arguments, sizes, part, parts) });
         });
-        if let (Some(profile), Some(start)) = (&mut self.profile, start) {
-            let work = program.artifact.plan.kernels[kernel].work(self.sizes);
-            profile.add(kernel, work, start);
+        if let Some(took) = start.map(|start| start.elapsed()) {
+            let work = self.work(call, kernel);
+            let threads = self.pool.threads();
+            self.profile.as_mut().expect("its start was taken").add(kernel, took, work, timed, threads);
         }
         Ok(())
+    }
+
+    /// The work of a call, no buffer counting for more than it holds, and the bytes of it that are constants.
+    fn work(&self, call: &Call, kernel: usize) -> (Work, f64) {
+        let kernel = &self.program.artifact.plan.kernels[kernel];
+        let (mut bytes, mut constants) = (0.0, 0.0);
+        for (traffic, argument) in kernel.traffic(self.sizes).into_iter().zip(&call.arguments) {
+            let buffer = argument.resolve(self.sizes).0 as usize;
+            let whole = self.regions[buffer].bytes as f64;
+            let (read, written) = (traffic.read.min(whole), traffic.written.min(whole));
+            bytes += read + written;
+            if matches!(self.entry.buffers[buffer].place, Place::Constant(_)) {
+                constants += read;
+            }
+        }
+        (Work { flops: kernel.flops(self.sizes), bytes }, constants)
     }
 
     /// An element of an i64 or i32 buffer that was checked to hold it.
@@ -210,6 +228,6 @@ impl Walk<'_> {
 /// Points of an iteration space that are worth a thread: some microseconds of work.
 const GRAIN: i64 = 1 << 13;
 
-fn work(kernel: &Kernel, sizes: &[i64]) -> i64 {
+fn points(kernel: &Kernel, sizes: &[i64]) -> i64 {
     kernel.axes.iter().fold(1i64, |work, axis| work.saturating_mul(axis.extent.eval(sizes).unwrap_or(1).max(0)))
 }

@@ -26,6 +26,17 @@ pub struct Session {
     profile: Option<Profile>,
 }
 
+/// Bytes that a session holds between calls.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Held {
+    /// For intermediate values.
+    pub arena: u64,
+    /// Scratch memory of kernels, of all threads together.
+    pub scratch: u64,
+    /// States.
+    pub states: u64,
+}
+
 impl Session {
     pub(super) fn new(model: &Model) -> Session {
         let plan = &model.artifact().plan;
@@ -53,6 +64,13 @@ impl Session {
     pub fn state(&self, name: &str) -> Option<&Tensor> {
         let number = self.model.artifact().plan.states.iter().position(|state| state.name == name)?;
         self.states[number].as_ref()
+    }
+
+    /// Bytes that the session holds.
+    pub fn held(&self) -> Held {
+        let bytes = |tensor: &Tensor| tensor.bytes().len() as u64;
+        let states = self.states.iter().flatten().map(bytes).sum();
+        Held { arena: bytes(&self.arena), scratch: bytes(&self.scratch), states }
     }
 
     /// Times kernels from now on; with `events`, each call of one by itself.

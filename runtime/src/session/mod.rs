@@ -10,8 +10,8 @@ mod error;
 mod memory;
 mod model;
 
-pub use crate::jit::{Cpu, JitError, KernelTime, Profile};
+pub use crate::jit::{Cpu, Event, JitError, KernelTime, Machine, Profile};
 pub use bounds::{CallMemory, check_model, check_sizes};
-pub use call::Session;
+pub use call::{Held, Session};
 pub use error::{RunError, human, list};
 pub use model::{Model, Options};

@@ -169,7 +169,7 @@ fn words(count: usize) -> Signature {
 }
 
 /// A function from its body.
-fn build(
+pub(super) fn build(
     target: TargetFrontendConfig,
     number: u32,
     params: usize,

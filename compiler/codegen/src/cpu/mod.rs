@@ -32,6 +32,7 @@ mod nest;
 mod pack;
 mod packed;
 pub mod panels;
+mod probe;
 mod rounding;
 pub mod select;
 mod sparse;
@@ -44,4 +45,5 @@ mod x86;
 
 pub use lower::{Code, Lowered, lower, signature};
 pub use measure::measure;
+pub use probe::Probe;
 pub use select::Isa;

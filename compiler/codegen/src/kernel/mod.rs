@@ -35,7 +35,7 @@ pub use sparse::{Right, sparse_right};
 pub use types::Types;
 pub use verify::{VerifyError, in_place, verify};
 pub use verify_plan::{PlanError, verify_plan};
-pub use work::Work;
+pub use work::{Traffic, Work};
 
 /// Newtypes over `u32` that index the arenas of kernels and plans.
 macro_rules! ids {

@@ -8,7 +8,7 @@ use cranelift_codegen::{Context, isa};
 use cranelift_jit::{JITBuilder, JITModule};
 use cranelift_module::{FuncId, Module, default_libcall_names};
 use mlc_codegen::base::Dim;
-use mlc_codegen::cpu::{Code, Isa, lower, signature};
+use mlc_codegen::cpu::{Code, Isa, Lowered, Probe, lower, signature};
 use mlc_codegen::kernel::Kernel;
 
 type Entry = unsafe extern "C" fn(*const *mut u8, *const i64, i64, i64);
@@ -28,53 +28,17 @@ pub fn thread_time() -> std::time::Duration {
     std::time::Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
-/// The rate at which this core multiplies and adds f32 in 256-bit registers, in operations a second; 0 without them.
-pub fn multiply_adds() -> f64 {
-    if !runnable().contains(&Isa::Avx2) {
-        return 0.0;
-    }
-    const TURNS: u32 = 40_000;
-    let start = thread_time();
-    // SAFETY: the machine has AVX2 and FMA.
-    let sum = unsafe { multiply_add_turns(TURNS) };
-    let time = (thread_time() - start).as_secs_f64();
-    std::hint::black_box(sum);
-    f64::from(TURNS) * 12.0 * 16.0 / time
-}
-
-/// Twelve sums of eight lanes.
-///
-/// # Safety
-/// The machine has AVX2 and FMA.
-#[target_feature(enable = "avx2,fma")]
-unsafe fn multiply_add_turns(turns: u32) -> [f32; 8] {
-    use std::arch::x86_64::{_mm256_add_ps, _mm256_fmadd_ps, _mm256_set1_ps, _mm256_storeu_ps};
-    let (a, b) = (_mm256_set1_ps(0.5), _mm256_set1_ps(0.25));
-    let start = |i: u8| _mm256_set1_ps(f32::from(std::hint::black_box(i)));
-    let [mut c0, mut c1, mut c2, mut c3, mut c4, mut c5] = [0, 1, 2, 3, 4, 5].map(start);
-    let [mut c6, mut c7, mut c8, mut c9, mut c10, mut c11] = [6, 7, 8, 9, 10, 11].map(start);
-    for _ in 0..turns {
-        c0 = _mm256_fmadd_ps(c0, a, b);
-        c1 = _mm256_fmadd_ps(c1, a, b);
-        c2 = _mm256_fmadd_ps(c2, a, b);
-        c3 = _mm256_fmadd_ps(c3, a, b);
-        c4 = _mm256_fmadd_ps(c4, a, b);
-        c5 = _mm256_fmadd_ps(c5, a, b);
-        c6 = _mm256_fmadd_ps(c6, a, b);
-        c7 = _mm256_fmadd_ps(c7, a, b);
-        c8 = _mm256_fmadd_ps(c8, a, b);
-        c9 = _mm256_fmadd_ps(c9, a, b);
-        c10 = _mm256_fmadd_ps(c10, a, b);
-        c11 = _mm256_fmadd_ps(c11, a, b);
-    }
-    let mut sum = c0;
-    for c in [c1, c2, c3, c4, c5, c6, c7, c8, c9, c10, c11] {
-        sum = _mm256_add_ps(sum, c);
-    }
-    let mut lanes = [0.0; 8];
-    // SAFETY: eight numbers fit.
-    unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), sum) };
-    lanes
+/// The rate at which this core multiplies and adds f32 in the widest registers of a set, in operations a second.
+pub fn multiply_adds(isa: Isa) -> f64 {
+    const TURNS: i64 = 20_000;
+    let config = target(isa, "none").frontend_config();
+    let probe = Compiled::of(Probe::MultiplyAdds.lower(isa, config), isa);
+    let rates = (0..8).map(|_| {
+        let start = thread_time();
+        probe.run_on(&[TURNS], &mut [], &mut Guarded::new(&[], true), 1);
+        TURNS as f64 * Probe::operations(isa) / (thread_time() - start).as_secs_f64()
+    });
+    rates.fold(0.0, f64::max)
 }
 
 /// A kernel as mapped machine code.
@@ -104,9 +68,13 @@ fn target(isa: Isa, opt: &str) -> isa::OwnedTargetIsa {
 
 impl Compiled {
     pub fn new(kernel: &Kernel, isa: Isa) -> Compiled {
+        Compiled::of(lower(kernel, isa, target(isa, "none").frontend_config(), 0), isa)
+    }
+
+    /// Functions that were lowered, the last of which is run.
+    pub fn of(lowered: Lowered, isa: Isa) -> Compiled {
         let (leaf, driver) = (target(isa, "none"), target(isa, "speed"));
         let mut module = JITModule::new(JITBuilder::with_isa(target(isa, "none"), default_libcall_names()));
-        let lowered = lower(kernel, isa, module.target_config(), 0);
         let last = lowered.functions.len() - 1;
         let mut ids: Vec<FuncId> = Vec::new();
         let mut compiled = Vec::new();

@@ -7,6 +7,7 @@
 mod arrange;
 mod machine;
 mod packed;
+mod probe;
 mod region;
 mod rows;
 mod runs;
@@ -16,6 +17,7 @@ mod wide;
 pub(super) use arrange::{arrange, arranged};
 pub(super) use machine::Width;
 pub(super) use packed::dots;
+pub(super) use probe::{multiply_adds, reads, sums};
 pub(super) use region::OutOfRegisters;
 pub(super) use rows::{Kept, copy, dot, strip, transpose, widen};
 pub(super) use runs::{clear_run, copy_run};
