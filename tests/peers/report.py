@@ -37,6 +37,10 @@ what its runtimes copy: 7 % of the bytes that a call moves.
 {refusals}
 Versions: {versions}.
 """
+STARTS = """## Cold start and memory
+
+From the start of a process to the end of its first call, its files in the page cache; the ratios are as above. Runtimes in
+Python begin with Python itself and numpy. Memory is the most that the process held, its program and mapped weights included."""
 
 
 def interval(samples, statistic=statistics.median):
@@ -95,6 +99,25 @@ def table(rows):
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
+def starts(rows):
+    """Cold starts beside mlc's, and the most memory that each process held, in MiB."""
+    rows = [row for row in rows if "cold" in row]
+    if not rows:
+        return ""
+    peers = [peer for peer in dict.fromkeys(peer for row in rows for peer in row["cold"]) if peer != "mlc"]
+    header = ["", "threads", "mlc, ms", *peers, "weights, MiB", "mlc, MiB", *(f"{peer}, MiB" for peer in peers)]
+    lines = [header, ["---"] * len(header)]
+    mebibytes = lambda count: f"{count / 2**20:.0f}"
+    for row in rows:
+        own, ratio = row["cold"]["mlc"], lambda peer: [
+            theirs / ours for theirs, ours in zip(row["cold"][peer]["seconds"], row["cold"]["mlc"]["seconds"], strict=True)]
+        cells = [shown(interval(ratio(peer))) if peer in row["cold"] else "" for peer in peers]
+        held = [mebibytes(row["cold"][peer]["peak"]) if peer in row["cold"] else "" for peer in peers]
+        lines.append([f"`{row['workload']}`", str(row["threads"]), milliseconds(statistics.median(own["seconds"])), *cells,
+                      mebibytes(row["weight_bytes"]), mebibytes(own["peak"]), *held])
+    return STARTS + "\n\n" + "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
 def mean(rows):
     """The geometric mean over workloads of the ratio to the best peer, resampled over rounds."""
     logs = [np.log(ratios(row, best_peer(row))) for row in rows if best_peer(row)]
@@ -141,4 +164,4 @@ def page(rows, note):
     versions = {runtime: started.get("version") for row in rows for runtime, started in row["started"].items()}
     named = ", ".join(f"{runtime} {version}" for runtime, version in versions.items() if version)
     rounds = min(len(row["floor"]) for row in rows)
-    return PAGE.format(machine=machine(), note=note, rounds=rounds, tables=tables(rows), refusals=refusals, versions=named)
+    return PAGE.format(machine=machine(), note=note, rounds=rounds, tables="\n\n".join(filter(None, [tables(rows), starts(rows)])), refusals=refusals, versions=named)

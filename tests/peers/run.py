@@ -1,10 +1,11 @@
 """Times mlc and its peers on the same models, inputs and threads, taking turns, and writes the tables.
 
-    python run.py [WORKLOAD…] [--threads 1,2] [--peers onnxruntime,openvino,…] [--rounds 9] [--profile 3] [--page]
+    python run.py [WORKLOAD…] [--threads 1,2] [--peers onnxruntime,openvino,…] [--rounds 9] [--cold 7] [--profile 3] [--page]
 
 Every runtime stays loaded in a process of its own. In each round each of them, in a new order, makes a few calls that do not
 count and then some that do; the machine's limits are measured in the same rounds. A ratio is taken within its round, and its
-interval is a bootstrap over rounds: what slows all of them alike drops out.
+interval is a bootstrap over rounds: what slows all of them alike drops out. With --cold each is also started so many times, in
+turns: from the start of its process to the end of its first call, with all files in the page cache, and the most memory held.
 """
 import argparse
 import contextlib
@@ -77,13 +78,18 @@ class Resident:
             pass
         return self.hear()
 
+    def peak(self):
+        """Bytes that the process has held at most."""
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return next(int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM:"))
+
     def close(self):
         self.process.kill()
         self.process.wait()
 
 
-def start_mlc(name, ports, threads, mlc):
-    """Builds the twin with the workload's dims, and keeps it loaded."""
+def build_mlc(name, ports, threads, mlc):
+    """Builds the twin with the workload's dims; gives what tells `resident` to run it."""
     artifact, folder = MADE / f"{name}.mlc", MADE / "io" / name
     dims = [word for dim, value in ports["dims"].items() for word in ("-D", f"{dim}={value}")]
     model = [HERE / f"{ports['twin']}.mdl", "--weights", MADE / f"{ports['weights']}.safetensors"]
@@ -103,7 +109,13 @@ def start_mlc(name, ports, threads, mlc):
         past = ports["call"]["past"]
         job["call"]["sizes"] = dict(past=past)
         job["before"] = [dict(inputs=dict(tokens=str(folder / "before_tokens.npy")), sizes=dict(past=0))] if past else []
-    resident = Resident([mlc / "resident"], threads, job)
+    return job
+
+
+def start_mlc(name, ports, threads, mlc):
+    """Keeps the twin loaded, and says how far its outputs are off the reference."""
+    folder = MADE / "io" / name
+    resident = Resident([mlc / "resident"], threads, build_mlc(name, ports, threads, mlc))
     started = resident.hear()
     found = np.load(MADE / f"{name}.out.npz")
     wanted = {key: np.load(folder / f"out_{key}.npy") for key in ports["outputs"] if key in found}
@@ -111,7 +123,7 @@ def start_mlc(name, ports, threads, mlc):
     return resident, started
 
 
-def start_peer(peer, name, threads):
+def launch_peer(peer, name, threads):
     if peer in ("rten", "tract"):
         program = HERE / "rust/target/release" / f"peer-{peer}"
         if not program.exists():
@@ -119,8 +131,27 @@ def start_peer(peer, name, threads):
         command = [program, name, threads]
     else:
         command = [sys.executable, HERE / "worker.py", peer, name, threads]
-    resident = Resident(command, threads)
+    return Resident(command, threads)
+
+
+def start_peer(peer, name, threads):
+    resident = launch_peer(peer, name, threads)
     return resident, resident.hear()
+
+
+def cold(name, ports, threads, options, runtimes):
+    """Seconds from the start of each runtime's process to its first answer, in turns, and the most memory that one held."""
+    job = build_mlc(name, ports, threads, options.mlc)
+    found = {runtime: dict(seconds=[], peak=0) for runtime in runtimes}
+    for _ in range(options.cold):
+        for runtime in random.sample(runtimes, len(runtimes)):
+            begun = time.perf_counter()
+            with contextlib.closing(Resident([options.mlc / "resident"], threads, job) if runtime == "mlc"
+                                    else launch_peer(runtime, name, threads)) as resident:
+                resident.hear()
+                found[runtime]["seconds"].append(time.perf_counter() - begun)
+                found[runtime]["peak"] = max(found[runtime]["peak"], resident.peak())
+    return found
 
 
 def calls_that_fit(resident):
@@ -175,6 +206,8 @@ def measure(name, ports, threads, options):
         if options.profile and "mlc" in residents:
             once = statistics.median(row["seconds"]["mlc"])
             row["kernels"] = residents["mlc"][0].ask(dict(profile=max(3, round(0.3 / once))))
+    if options.cold and "mlc" in residents:
+        row["cold"], row["weight_bytes"] = cold(name, ports, threads, options, list(residents)), ports["weight_bytes"]
     return row
 
 
@@ -185,6 +218,7 @@ def main():
     parser.add_argument("--threads", type=lambda text: list(map(int, text.split(","))), default=[1, 2])
     parser.add_argument("--peers", type=names, default=PEERS)
     parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--cold", type=int, default=0, metavar="N", help="also start each runtime N times")
     parser.add_argument("--profile", type=int, default=0, metavar="N", help="the kernels of the N rows furthest behind")
     parser.add_argument("--mlc", type=Path, default=ROOT / "target/release", help="the folder of mlc and resident")
     parser.add_argument("--save", type=Path, default=MADE / "rows.json")
@@ -193,6 +227,8 @@ def main():
     options = parser.parse_args()
     if options.rounds < 7:
         parser.error("an interval needs 7 rounds or more")
+    if 0 < options.cold < 7:
+        parser.error("an interval needs 7 starts or more")
     compile_limits = ["cc", "-O3", "-march=native", "-fopenmp", HERE / "limits.c", "-o", MADE / "limits"]
     subprocess.run(list(map(str, compile_limits)), check=True)
     undisturbed(range(os.cpu_count()))
@@ -205,6 +241,7 @@ def main():
             rows.append(measure(name, manifest[name], threads, options))
             options.save.write_text(json.dumps(rows))
     print(report.tables(rows))
+    print(report.starts(rows))
     print(report.profiles(rows, options.profile))
     if options.page:
         (ROOT / "docs/src/benchmarks.md").write_text(report.page(rows, options.note))

@@ -10,7 +10,8 @@ use cranelift_codegen::isa::OwnedTargetIsa;
 use cranelift_module::{FuncId, Module, ModuleReloc, ModuleRelocTarget};
 use mlc_codegen::base::Dim;
 use mlc_codegen::cpu::{Code, Lowered, Probe, lower, signature};
-use mlc_codegen::kernel::{Kernel, PlanError};
+use mlc_codegen::kernel::{Axis, Body, Buffer, Kernel, PlanError};
+use std::cmp::Reverse;
 use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -86,28 +87,70 @@ pub(super) struct CompiledKernel {
     pub(super) path: &'static str,
 }
 
-/// Compiles kernels on two threads; the order of the results is the kernels'.
-pub(super) fn compile(kernels: &[Kernel], target: &Target, text: bool) -> Result<Vec<CompiledKernel>, JitError> {
+/// Compiles kernels on so many threads, the largest first, so that no thread is left with one at the end. What is given back
+/// is in the order of the kernels.
+pub(super) fn compile(
+    kernels: &[&Kernel],
+    target: &Target,
+    threads: usize,
+    text: bool,
+) -> Result<Vec<CompiledKernel>, JitError> {
+    let mut order: Vec<usize> = (0..kernels.len()).collect();
+    order.sort_by_key(|i| Reverse(size(kernels[*i])));
     let next = AtomicUsize::new(0);
     let work = || {
         let mut done = Vec::new();
-        while let Some((i, kernel)) =
-            Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|i| Some((i, kernels.get(i)?)))
-        {
-            done.push((i, compile_kernel(kernel, target, text)));
+        while let Some(i) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+            done.push((*i, compile_kernel(kernels[*i], target, text)));
         }
         done
     };
     let mut done = thread::scope(|scope| {
-        let helper = (kernels.len() > 1).then(|| scope.spawn(work));
+        let helpers: Vec<_> = (1..threads.min(kernels.len())).map(|_| scope.spawn(work)).collect();
         let mut done = work();
-        if let Some(helper) = helper {
+        for helper in helpers {
             done.extend(helper.join().unwrap_or_else(|payload| resume_unwind(payload)));
         }
         done
     });
     done.sort_by_key(|(i, _)| *i);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// One thread for each core that this process may use.
+pub(super) fn threads() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// How much code a kernel becomes, about: expressions, and places that they are read from.
+fn size(kernel: &Kernel) -> usize {
+    let places =
+        kernel.operands.iter().chain(kernel.stores().into_iter().map(|store| &store.access)).map(|a| a.coords.len());
+    let tiles = if matches!(kernel.body, Body::Contract(_) | Body::Attention(_)) { 50 } else { 0 };
+    tiles + kernel.expr.nodes.len() + 2 * places.sum::<usize>()
+}
+
+/// Kernels that differ in more than their names, and for each kernel which of them it is.
+pub(super) fn distinct(kernels: &[Kernel]) -> (Vec<&Kernel>, Vec<usize>) {
+    let same = |a: &Kernel, b: &Kernel| {
+        let Kernel { name: _, axes, buffers, operands, expr, body } = a;
+        let buffer = |(a, b): (&Buffer, &Buffer)| (a.storage, a.role) == (b.storage, b.role);
+        let axis = |(a, b): (&Axis, &Axis)| a.extent == b.extent;
+        axes.len() == b.axes.len()
+            && buffers.len() == b.buffers.len()
+            && axes.iter().zip(&b.axes).all(axis)
+            && buffers.iter().zip(&b.buffers).all(buffer)
+            && (operands, expr, body) == (&b.operands, &b.expr, &b.body)
+    };
+    let (mut found, mut of): (Vec<&Kernel>, Vec<usize>) = (vec![], vec![]);
+    for kernel in kernels {
+        let known = found.iter().position(|other| same(other, kernel));
+        of.push(known.unwrap_or(found.len()));
+        if known.is_none() {
+            found.push(kernel);
+        }
+    }
+    (found, of)
 }
 
 fn compile_kernel(kernel: &Kernel, target: &Target, text: bool) -> Result<CompiledKernel, JitError> {
@@ -183,4 +226,51 @@ fn shifted(reloc: &ModuleReloc, own: &[FuncId]) -> ModuleReloc {
         other => other.clone(),
     };
     ModuleReloc { name, ..reloc.clone() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{compile, distinct};
+    use crate::jit::Cpu;
+    use mlc_codegen::base::{DType, Dim, Scalar, Storage};
+    use mlc_codegen::kernel::{
+        Access, Axis, AxisId, Body, Buffer, BufferId, Coord, Index, Kernel, Node, OperandId, Role, Store,
+    };
+
+    fn copying(name: &str, elements: i64) -> Kernel {
+        let buffer = |role| Buffer { name: name.into(), storage: Storage::Plain(DType::F32), role };
+        let access =
+            |buffer| Access::new(BufferId(buffer), vec![Coord::new(Index::axis(AxisId(0)), 1)], Scalar::F32(0.0));
+        let mut kernel = Kernel { name: name.into(), operands: vec![access(0)], ..Kernel::empty() };
+        kernel.axes = vec![Axis { name: name.into(), extent: Dim::from(elements) }];
+        kernel.buffers = vec![buffer(Role::Read), buffer(Role::Write)];
+        let value = kernel.expr.push(Node::Operand(OperandId(0)));
+        kernel.body = Body::Map(vec![Store { access: access(1), value }]);
+        kernel
+    }
+
+    #[test]
+    fn kernels_that_differ_in_their_names_alone_are_one() {
+        let kernels = [copying("a", 3), copying("b", 4), copying("c", 3), copying("d", 4)];
+        let (found, of) = distinct(&kernels);
+        assert_eq!((found.len(), of), (2, vec![0, 1, 0, 1]));
+        let narrow = |mut kernel: Kernel| {
+            kernel.buffers[0].storage = Storage::Plain(DType::F16);
+            kernel
+        };
+        assert_eq!(distinct(&[copying("a", 3), narrow(copying("a", 3))]).0.len(), 2);
+    }
+
+    #[test]
+    fn code_is_the_same_however_many_threads_make_it() {
+        let kernels: Vec<Kernel> = (1..20).map(|i| copying("k", i * i % 7 + 1)).collect();
+        let all: Vec<&Kernel> = kernels.iter().collect();
+        let target = Cpu::Native.host().expect("this machine");
+        let bytes = |threads| -> Vec<Vec<u8>> {
+            let compiled = compile(&all, &target, threads, false).expect("compiles");
+            compiled.into_iter().flat_map(|kernel| kernel.functions).map(|function| function.bytes).collect()
+        };
+        let one = bytes(1);
+        assert!([2, 3, 40].into_iter().all(|threads| bytes(threads) == one));
+    }
 }

@@ -1,7 +1,7 @@
 //! Kernels as text, for `--emit clif` and `--emit asm`.
 
 use super::code::symbol;
-use super::compile::{CompiledKernel, Function, compile};
+use super::compile::{CompiledKernel, Function, compile, threads};
 use super::disassembly::disassemble;
 use super::{CodeTarget, JitError};
 use cranelift_module::{ModuleReloc, ModuleRelocTarget, default_libcall_names};
@@ -40,7 +40,7 @@ pub struct FunctionListing {
 pub fn listing(kernels: &[Kernel], target: &CodeTarget) -> Result<Vec<KernelListing>, JitError> {
     let (triple, target) = target.resolve(true)?;
     let decoded = triple.architecture == Architecture::X86_64;
-    let compiled = compile(kernels, &target, true)?;
+    let compiled = compile(&kernels.iter().collect::<Vec<_>>(), &target, threads(), true)?;
     let all = kernels.iter().zip(compiled).enumerate();
     Ok(all.map(|(i, (kernel, compiled))| listed(kernel, &symbol("kernel", i, kernel), compiled, decoded)).collect())
 }

@@ -2,7 +2,7 @@
 //! the sizes and buffers, and checks them.
 
 use super::code::symbol;
-use super::compile::{compile, define};
+use super::compile::{compile, define, threads};
 use super::{CodeTarget, JitError};
 use cranelift_codegen::Context;
 use cranelift_module::{Linkage, Module, default_libcall_names};
@@ -18,7 +18,7 @@ use mlc_codegen::kernel::Kernel;
 pub fn object(kernels: &[Kernel], name: &str, target: &CodeTarget) -> Result<Vec<u8>, JitError> {
     let (_, target) = target.resolve(true)?;
     let frontend = target.driver.frontend_config();
-    let compiled = compile(kernels, &target, false)?;
+    let compiled = compile(&kernels.iter().collect::<Vec<_>>(), &target, threads(), false)?;
     let refused = |error: String| JitError::Module(error);
     let builder =
         ObjectBuilder::new(target.driver, name, default_libcall_names()).map_err(|e| refused(e.to_string()))?;

@@ -1,7 +1,7 @@
 //! A plan that may run: verified and compiled.
 
 use super::code::Code;
-use super::compile::compile;
+use super::compile::{compile, distinct};
 use super::{Cpu, JitError};
 use crate::artifact::Artifact;
 use mlc_codegen::base::Dim;
@@ -14,6 +14,8 @@ pub(crate) struct Program {
     pub(super) artifact: Artifact,
     pub(super) code: Code,
     pub(super) cpu: Cpu,
+    /// The code of each kernel.
+    pub(super) code_of: Vec<usize>,
     /// Bytes of scratch for each part, by kernel.
     pub(super) scratch: Vec<Dim>,
     /// How each kernel was lowered.
@@ -30,16 +32,17 @@ pub(crate) struct Checked {
 }
 
 impl Program {
-    /// Verifies the plan and compiles its kernels.
-    pub(crate) fn new(artifact: Artifact, cpu: Cpu) -> Result<Program, JitError> {
+    /// Verifies the plan and compiles its kernels on so many threads, those that differ in their names alone once.
+    pub(crate) fn new(artifact: Artifact, cpu: Cpu, threads: usize) -> Result<Program, JitError> {
         let plan = &artifact.plan;
         verify_plan(plan)?;
-        let compiled = compile(&plan.kernels, &cpu.host()?, false)?;
+        let (kernels, code_of) = distinct(&plan.kernels);
+        let compiled = compile(&kernels, &cpu.host()?, threads, false)?;
         let code = Code::map(&compiled, cpu)?;
-        let paths = compiled.iter().map(|kernel| kernel.path).collect();
-        let scratch = compiled.into_iter().map(|kernel| kernel.scratch).collect();
+        let paths = code_of.iter().map(|code| compiled[*code].path).collect();
+        let scratch = code_of.iter().map(|code| compiled[*code].scratch.clone()).collect();
         let undo = plan.entries.iter().map(|entry| undo(plan, entry)).collect();
-        Ok(Program { artifact, code, cpu, scratch, paths, undo })
+        Ok(Program { artifact, code, cpu, code_of, scratch, paths, undo })
     }
 
     /// How a kernel was lowered.

@@ -142,11 +142,12 @@ impl Walk<'_> {
         }
         let timed = Profile::parts(self.profile.as_deref());
         let start = self.profile.is_some().then(Instant::now);
-        let (code, arguments, sizes) = (&program.code, &self.arguments[..], &self.sizes[..]);
+        let (code, number) = (&program.code, program.code_of[kernel]);
+        let (arguments, sizes) = (&self.arguments[..], &self.sizes[..]);
         self.pool.run(parts, &|part| {
             // SAFETY: `check_plan` proved that the kernel stays inside these buffers for these sizes, the scratch was
             // compared above, and the regions are borrowed until all parts have returned. Parts write disjoint elements.
-            timed.time(part, || unsafe { code.call(kernel, arguments, sizes, part, parts) });
+            timed.time(part, || unsafe { code.call(number, arguments, sizes, part, parts) });
         });
         if let Some(took) = start.map(|start| start.elapsed()) {
             let work = self.work(call, kernel);
