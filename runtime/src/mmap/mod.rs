@@ -1,4 +1,4 @@
-//! Files as memory, read-only.
+//! Files as memory, read-only, and memory that is fresh from the system.
 //!
 //! What must hold: nobody shortens or rewrites a mapped file while it is mapped. Reading a page that no longer exists
 //! ends the process; a rewritten page changes bytes behind a shared reference. Who upholds it: whoever runs the process.
@@ -8,5 +8,7 @@
 //! access outside of the mapping.
 
 mod mapping;
+mod pages;
 
 pub(crate) use mapping::Mapping;
+pub(crate) use pages::Pages;
