@@ -4,6 +4,7 @@
 //! side; whoever joins them in a module shifts the numbers.
 
 use super::cpu::Target;
+use crate::pool::Pool;
 use cranelift_codegen::Context;
 use cranelift_codegen::ir::{Function as Clif, UserFuncName};
 use cranelift_codegen::isa::OwnedTargetIsa;
@@ -12,9 +13,8 @@ use mlc_codegen::base::Dim;
 use mlc_codegen::cpu::{Code, Lowered, Probe, lower, signature};
 use mlc_codegen::kernel::{Axis, Body, Buffer, Kernel, PlanError};
 use std::cmp::Reverse;
-use std::panic::resume_unwind;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
+use std::sync::{Mutex, PoisonError};
 
 /// Kernels that cannot become code.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,8 @@ const ALIGNMENT: u64 = 16;
 
 /// A compiled function.
 pub(super) struct Function {
+    /// By which those of its kernel call it.
+    pub(super) number: usize,
     pub(super) bytes: Vec<u8>,
     align: u64,
     pub(super) relocs: Vec<ModuleReloc>,
@@ -78,7 +80,7 @@ pub(super) struct Text {
     pub(super) instructions: String,
 }
 
-/// The functions of a kernel, numbered from 0; the last is the entry.
+/// The entry of a kernel and the leaves that it calls, in the order of their numbers; the last is the entry.
 pub(super) struct CompiledKernel {
     pub(super) functions: Vec<Function>,
     /// Bytes of scratch for each part.
@@ -87,39 +89,27 @@ pub(super) struct CompiledKernel {
     pub(super) path: &'static str,
 }
 
-/// Compiles kernels on so many threads, the largest first, so that no thread is left with one at the end. What is given back
-/// is in the order of the kernels.
+/// Compiles kernels on the threads of a pool, the largest first, so that no thread is left with one at the end. What is
+/// given back is in the order of the kernels.
 pub(super) fn compile(
     kernels: &[&Kernel],
     target: &Target,
-    threads: usize,
+    pool: &Pool,
     text: bool,
 ) -> Result<Vec<CompiledKernel>, JitError> {
     let mut order: Vec<usize> = (0..kernels.len()).collect();
     order.sort_by_key(|i| Reverse(size(kernels[*i])));
     let next = AtomicUsize::new(0);
-    let work = || {
-        let mut done = Vec::new();
+    let done = Mutex::new(Vec::new());
+    pool.run(pool.threads().min(kernels.len()), &|_| {
         while let Some(i) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-            done.push((*i, compile_kernel(kernels[*i], target, text)));
+            let compiled = compile_kernel(kernels[*i], target, text);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((*i, compiled));
         }
-        done
-    };
-    let mut done = thread::scope(|scope| {
-        let helpers: Vec<_> = (1..threads.min(kernels.len())).map(|_| scope.spawn(work)).collect();
-        let mut done = work();
-        for helper in helpers {
-            done.extend(helper.join().unwrap_or_else(|payload| resume_unwind(payload)));
-        }
-        done
     });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(i, _)| *i);
     done.into_iter().map(|(_, result)| result).collect()
-}
-
-/// One thread for each core that this process may use.
-pub(super) fn threads() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// How much code a kernel becomes, about: expressions, and places that they are read from.
@@ -163,17 +153,29 @@ pub(super) fn compile_probe(probe: Probe, target: &Target) -> Result<CompiledKer
     finish(probe.lower(target.isa, target.driver.frontend_config()), "probe", target, false)
 }
 
+/// Makes the entry, and of the leaves those that are called.
 fn finish(lowered: Lowered, name: &str, target: &Target, text: bool) -> Result<CompiledKernel, JitError> {
-    let last = lowered.functions.len() - 1;
-    let functions = lowered.functions.into_iter().enumerate().map(|(i, code)| match code {
-        Code::Bytes(bytes) => Ok(Function { bytes, align: ALIGNMENT, relocs: vec![], text: None }),
-        Code::Clif(mut function) => {
-            function.name = UserFuncName::user(0, i as u32);
-            let isa = if i == last { &target.driver } else { &target.leaf };
-            translate(*function, isa, i, text).map_err(|why| JitError::Function { kernel: name.into(), why })
-        }
-    });
-    let functions = functions.collect::<Result<Vec<_>, _>>()?;
+    let entry = lowered.functions.len() - 1;
+    let mut code: Vec<Option<Code>> = lowered.functions.into_iter().map(Some).collect();
+    let (mut functions, mut wanted) = (Vec::new(), vec![entry]);
+    while let Some(number) = wanted.pop() {
+        let function = match code[number].take() {
+            None => continue,
+            Some(Code::Bytes(bytes)) => Function { number, bytes, align: ALIGNMENT, relocs: vec![], text: None },
+            Some(Code::Clif(mut function)) => {
+                function.name = UserFuncName::user(0, number as u32);
+                let isa = if number == entry { &target.driver } else { &target.leaf };
+                translate(*function, isa, number, text)
+                    .map_err(|why| JitError::Function { kernel: name.into(), why })?
+            }
+        };
+        wanted.extend(function.relocs.iter().filter_map(|reloc| match reloc.name {
+            ModuleRelocTarget::User { namespace: 0, index } => Some(index as usize),
+            _ => None,
+        }));
+        functions.push(function);
+    }
+    functions.sort_by_key(|function| function.number);
     Ok(CompiledKernel { functions, scratch: lowered.scratch, path: lowered.path })
 }
 
@@ -189,7 +191,7 @@ fn translate(function: Clif, isa: &OwnedTargetIsa, number: usize, text: bool) ->
     let align = u64::from(code.buffer.alignment).max(ALIGNMENT);
     let instructions = code.vcode.clone().unwrap_or_default();
     let text = clif.map(|clif| Text { clif, instructions });
-    Ok(Function { bytes: code.code_buffer().to_vec(), align, relocs, text })
+    Ok(Function { number, bytes: code.code_buffer().to_vec(), align, relocs, text })
 }
 
 /// Defines the functions of all kernels in a module, entries as `declare` says; gives the entries.
@@ -208,8 +210,12 @@ pub(super) fn define(
         ids.push(own);
     }
     for (kernel, own) in kernels.iter().zip(&ids) {
+        let id_of = |number: usize| {
+            let at = kernel.functions.binary_search_by_key(&number, |function| function.number);
+            own[at.expect("what is called was made")]
+        };
         for (function, id) in kernel.functions.iter().zip(own) {
-            let relocs: Vec<_> = function.relocs.iter().map(|reloc| shifted(reloc, own)).collect();
+            let relocs: Vec<_> = function.relocs.iter().map(|reloc| shifted(reloc, &id_of)).collect();
             module.define_function_bytes(*id, function.align, &function.bytes, &relocs).map_err(refused)?;
         }
     }
@@ -217,11 +223,11 @@ pub(super) fn define(
 }
 
 /// The relocation with a kernel's own function number replaced by the module's.
-fn shifted(reloc: &ModuleReloc, own: &[FuncId]) -> ModuleReloc {
+fn shifted(reloc: &ModuleReloc, id_of: &dyn Fn(usize) -> FuncId) -> ModuleReloc {
     let name = match &reloc.name {
-        ModuleRelocTarget::User { namespace: 0, index } => ModuleRelocTarget::from(own[*index as usize]),
+        ModuleRelocTarget::User { namespace: 0, index } => ModuleRelocTarget::from(id_of(*index as usize)),
         ModuleRelocTarget::FunctionOffset(id, offset) => {
-            ModuleRelocTarget::FunctionOffset(own[id.as_u32() as usize], *offset)
+            ModuleRelocTarget::FunctionOffset(id_of(id.as_u32() as usize), *offset)
         }
         other => other.clone(),
     };
@@ -232,6 +238,7 @@ fn shifted(reloc: &ModuleReloc, own: &[FuncId]) -> ModuleReloc {
 mod tests {
     use super::{compile, distinct};
     use crate::jit::Cpu;
+    use crate::pool::Pool;
     use mlc_codegen::base::{DType, Dim, Scalar, Storage};
     use mlc_codegen::kernel::{
         Access, Axis, AxisId, Body, Buffer, BufferId, Coord, Index, Kernel, Node, OperandId, Role, Store,
@@ -267,7 +274,7 @@ mod tests {
         let all: Vec<&Kernel> = kernels.iter().collect();
         let target = Cpu::Native.host().expect("this machine");
         let bytes = |threads| -> Vec<Vec<u8>> {
-            let compiled = compile(&all, &target, threads, false).expect("compiles");
+            let compiled = compile(&all, &target, &Pool::new(threads), false).expect("compiles");
             compiled.into_iter().flat_map(|kernel| kernel.functions).map(|function| function.bytes).collect()
         };
         let one = bytes(1);

@@ -1,9 +1,10 @@
 //! Kernels as text, for `--emit clif` and `--emit asm`.
 
 use super::code::symbol;
-use super::compile::{CompiledKernel, Function, compile, threads};
+use super::compile::{CompiledKernel, Function, compile};
 use super::disassembly::disassemble;
 use super::{CodeTarget, JitError};
+use crate::pool::Pool;
 use cranelift_module::{ModuleReloc, ModuleRelocTarget, default_libcall_names};
 use mlc_codegen::kernel::Kernel;
 use std::collections::BTreeMap;
@@ -40,23 +41,23 @@ pub struct FunctionListing {
 pub fn listing(kernels: &[Kernel], target: &CodeTarget) -> Result<Vec<KernelListing>, JitError> {
     let (triple, target) = target.resolve(true)?;
     let decoded = triple.architecture == Architecture::X86_64;
-    let compiled = compile(&kernels.iter().collect::<Vec<_>>(), &target, threads(), true)?;
+    let compiled = compile(&kernels.iter().collect::<Vec<_>>(), &target, &Pool::new(0), true)?;
     let all = kernels.iter().zip(compiled).enumerate();
     Ok(all.map(|(i, (kernel, compiled))| listed(kernel, &symbol("kernel", i, kernel), compiled, decoded)).collect())
 }
 
 fn listed(kernel: &Kernel, symbol: &str, compiled: CompiledKernel, decoded: bool) -> KernelListing {
-    let last = compiled.functions.len() - 1;
-    let name = |i: usize| if i == last { symbol.to_owned() } else { format!("{symbol}.{i}") };
-    let function = |(i, Function { bytes, relocs, text, .. }): (usize, Function)| {
+    let entry = compiled.functions.last().map(|function| function.number);
+    let name = |i: usize| if Some(i) == entry { symbol.to_owned() } else { format!("{symbol}.{i}") };
+    let function = |Function { number, bytes, relocs, text, .. }: Function| {
         let (clif, instructions) = text.map_or((None, None), |text| (Some(text.clif), Some(text.instructions)));
         let asm = match instructions {
             Some(instructions) if !decoded => instructions,
             _ => disassemble(&bytes, &symbols(&relocs, &name)),
         };
-        FunctionListing { symbol: name(i), clif, asm, code: bytes }
+        FunctionListing { symbol: name(number), clif, asm, code: bytes }
     };
-    let functions = compiled.functions.into_iter().enumerate().map(function).collect();
+    let functions = compiled.functions.into_iter().map(function).collect();
     KernelListing { name: kernel.name.clone(), path: compiled.path, functions }
 }
 

@@ -2,8 +2,9 @@
 //! the sizes and buffers, and checks them.
 
 use super::code::symbol;
-use super::compile::{compile, define, threads};
+use super::compile::{compile, define};
 use super::{CodeTarget, JitError};
+use crate::pool::Pool;
 use cranelift_codegen::Context;
 use cranelift_module::{Linkage, Module, default_libcall_names};
 use cranelift_object::{ObjectBuilder, ObjectModule};
@@ -18,7 +19,7 @@ use mlc_codegen::kernel::Kernel;
 pub fn object(kernels: &[Kernel], name: &str, target: &CodeTarget) -> Result<Vec<u8>, JitError> {
     let (_, target) = target.resolve(true)?;
     let frontend = target.driver.frontend_config();
-    let compiled = compile(&kernels.iter().collect::<Vec<_>>(), &target, threads(), false)?;
+    let compiled = compile(&kernels.iter().collect::<Vec<_>>(), &target, &Pool::new(0), false)?;
     let refused = |error: String| JitError::Module(error);
     let builder =
         ObjectBuilder::new(target.driver, name, default_libcall_names()).map_err(|e| refused(e.to_string()))?;

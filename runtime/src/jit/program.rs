@@ -4,6 +4,7 @@ use super::code::Code;
 use super::compile::{compile, distinct};
 use super::{Cpu, JitError};
 use crate::artifact::Artifact;
+use crate::pool::Pool;
 use mlc_codegen::base::Dim;
 use mlc_codegen::kernel::{
     Argument, Call, EntryPlan, Kernel, Place, Plan, PlanError, Role, Step, check_plan, verify_plan,
@@ -32,12 +33,12 @@ pub(crate) struct Checked {
 }
 
 impl Program {
-    /// Verifies the plan and compiles its kernels on so many threads, those that differ in their names alone once.
-    pub(crate) fn new(artifact: Artifact, cpu: Cpu, threads: usize) -> Result<Program, JitError> {
+    /// Verifies the plan and compiles its kernels on the threads of a pool, those that differ in their names alone once.
+    pub(crate) fn new(artifact: Artifact, cpu: Cpu, pool: &Pool) -> Result<Program, JitError> {
         let plan = &artifact.plan;
         verify_plan(plan)?;
         let (kernels, code_of) = distinct(&plan.kernels);
-        let compiled = compile(&kernels, &cpu.host()?, threads, false)?;
+        let compiled = compile(&kernels, &cpu.host()?, pool, false)?;
         let code = Code::map(&compiled, cpu)?;
         let paths = code_of.iter().map(|code| compiled[*code].path).collect();
         let scratch = code_of.iter().map(|code| compiled[*code].scratch.clone()).collect();

@@ -43,7 +43,7 @@ impl Model {
     /// A plan or kernel that must not run, or a machine that no code can be made for.
     pub fn load(artifact: Artifact, options: Options) -> Result<Model, JitError> {
         let pool = Pool::new(options.threads);
-        let program = Program::new(artifact, options.cpu, pool.threads())?;
+        let program = Program::new(artifact, options.cpu, &pool)?;
         Ok(Model(Arc::new(Shared { program, pool, max_memory: options.max_memory })))
     }
 
