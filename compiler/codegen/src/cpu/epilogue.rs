@@ -4,7 +4,7 @@ use super::address::{Motion, motion};
 use super::arithmetic::{Arithmetic, LeafEmitter};
 use super::chain::{computed, computes, is_row, is_word};
 use super::x86::Wide;
-use crate::base::{DType, Storage};
+use crate::base::{DType, Dim, Storage};
 use crate::kernel::{Access, AxisId, ExprId, Kernel, Node, OperandId, Store, Types};
 
 type Vector = <Wide as Arithmetic>::Value;
@@ -90,13 +90,15 @@ impl<'k> Epilogue<'k> {
         &self.stored
     }
 
-    /// Stores one vector of a neighbour, `bytes` into its rows; `first` is the number of the first pointer.
+    /// Stores one vector of a neighbour, `bytes` into its rows, of which the first `there` lanes exist; `first` is the
+    /// number of the first pointer.
     pub(super) fn store(
         &self,
         e: &mut Wide,
         (kernel, types): (&Kernel, &Types),
         first: usize,
         (neighbour, bytes): (i64, i32),
+        there: i64,
         sum: Vector,
     ) {
         let at = |next: i64| (neighbour * next * 4) as i32 + bytes;
@@ -106,7 +108,7 @@ impl<'k> Epilogue<'k> {
                 return Some(sum);
             }
             if let Some(row) = self.rows.iter().position(|(node, ..)| *node == id) {
-                return Some(e.load(first + row, at(self.rows[row].2)));
+                return Some(e.load_some(first + row, at(self.rows[row].2), there));
             }
             let place = self.fixed.iter().position(|fixed| *fixed == id)?;
             Some(e.broadcast(block, place as i32 * 4))
@@ -115,7 +117,8 @@ impl<'k> Epilogue<'k> {
         for ((cursor, next), store) in
             (block + usize::from(!self.fixed.is_empty())..).zip(&self.stored).zip(self.stores)
         {
-            e.store_at(cursor, at(*next), values[store.value.0 as usize].expect("roots are nodes"));
+            let value = values[store.value.0 as usize].expect("roots are nodes");
+            e.store_some(cursor, at(*next), there, value);
         }
     }
 }
@@ -125,18 +128,23 @@ fn is_sum(node: &Node) -> bool {
     matches!(node, Node::Cell(0) | Node::Accumulator)
 }
 
-/// Elements from one position to the next of axes that are taken as one, the last innermost.
+/// Elements from one position to the next of axes that are taken as one, the last innermost, whatever the outer extents.
 pub(super) fn step_of(kernel: &Kernel, access: &Access, axes: &[AxisId]) -> Option<i64> {
+    let axes: Vec<AxisId> =
+        axes.iter().copied().filter(|axis| kernel.axis(*axis).extent.as_constant() != Some(1)).collect();
     let Some((inner, outer)) = axes.split_last() else { return Some(0) };
     let step = constant_step(kernel, access, *inner)?;
-    let mut dense = step;
-    let mut below = *inner;
-    for axis in outer.iter().rev() {
-        dense = dense.checked_mul(kernel.axis(below).extent.as_constant()?)?;
-        if constant_step(kernel, access, *axis)? != dense {
+    let mut dense = Dim::from(step);
+    for (axis, below) in outer.iter().zip(&axes[1..]).rev() {
+        dense = dense * &kernel.axis(*below).extent;
+        let same = match motion(kernel, access, *axis) {
+            Motion::Fixed => dense == Dim::from(0),
+            Motion::Step(step) => step == dense,
+            Motion::Free => false,
+        };
+        if !same {
             return None;
         }
-        below = *axis;
     }
     Some(step)
 }

@@ -116,25 +116,25 @@ pub(super) fn tile_of_rows(isa: Isa) -> usize {
 }
 
 /// Steps of k in one turn of a loop.
-const UNROLL: i64 = 4;
+pub(super) const UNROLL: i64 = 4;
 
 /// Bytes that rows of the left side are asked for ahead: of each, few lie in a stream that hardware would see.
-const LEFT_AHEAD: i32 = 256;
+pub(super) const LEFT_AHEAD: i32 = 256;
 
 /// What a step of k asks for ahead: a turn a line of 64 bytes.
-const AHEAD_BYTES: i64 = 64 / UNROLL;
+pub(super) const AHEAD_BYTES: i64 = 64 / UNROLL;
 
 /// So many tiles ask for all of the next panel, each for its share.
 pub(super) const AHEAD_TILES: i64 = PANEL * 4 / AHEAD_BYTES;
 
 /// Tiles up to this height ask for the right side ahead.
-const FEW_ROWS: i64 = 2;
+pub(super) const FEW_ROWS: i64 = 2;
 
 /// Bytes that the right side is asked for ahead. Where few rows share it, memory is what they wait for.
-const RIGHT_AHEAD: i32 = 2048;
+pub(super) const RIGHT_AHEAD: i32 = 2048;
 
 /// Sums that run side by side for each number of a low tile, which has too few rows to hide how long an addition takes.
-fn sums_of(rows: i64) -> i64 {
+pub(super) fn sums_of(rows: i64) -> i64 {
     (8 / (rows * TILE_VECTORS)).clamp(1, UNROLL)
 }
 

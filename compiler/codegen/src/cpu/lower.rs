@@ -1,14 +1,14 @@
 //! A kernel to functions: its leaves, and the entry `(buffers, size block, part, parts)` that calls them.
 
 use super::attention::AttentionPlan;
+use super::blocks::BlockPlan;
 use super::contract::ContractPlan;
-use super::convolve::ConvolvePlan;
 use super::driver::{Accumulator, Driver};
 use super::leaves::Leaf;
 use super::select::{self, Isa};
 use super::sparse::SparsePlan;
 use super::windows::WindowPlan;
-use super::{attention, convolve, leaves, nest, sparse, tiles, windows};
+use super::{attention, blocks, leaves, nest, sparse, tiles, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;
 use cranelift_codegen::ir::types::I64;
@@ -49,9 +49,9 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
     {
         return with_windows(&plan, isa, target, first);
     }
-    if let Some(plan) = ConvolvePlan::new(kernel, isa) {
-        let functions = with_leaves(kernel, isa, target, first, &[], &|d| convolve::lower(d, &plan));
-        return Lowered { functions, scratch: plan.scratch(), path: "convolve" };
+    if let Some(plan) = BlockPlan::new(kernel, isa) {
+        let functions = with_leaves(kernel, isa, target, first, &[], &|d| blocks::lower(d, &plan));
+        return Lowered { functions, scratch: plan.scratch(), path: "blocks" };
     }
     if let Some(plan) = ContractPlan::new(kernel, isa) {
         let scratch = plan.scratch();

@@ -9,7 +9,7 @@ use super::select::lanes_along;
 use super::tiles::Frame;
 use super::{expr, lanes, leaves};
 use crate::base::{DType, Dim, Scalar, Storage};
-use crate::kernel::{Access, AxisId, BufferId, ExprId, Node};
+use crate::kernel::{Access, AxisId, BufferId, Contract, ExprId, Node};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -87,15 +87,15 @@ pub(super) fn evaluate(d: &mut Driver, root: ExprId, axes: &[AxisId], to: Value)
 }
 
 /// Rows `from..to` of the left side, one after another.
-pub(super) fn evaluate_left(d: &mut Driver, plan: &ContractPlan, left: Value, from: Value, to: Value, depth: Value) {
+pub(super) fn evaluate_left(d: &mut Driver, c: &Contract, left: Value, (from, to): (Value, Value), depth: Value) {
     d.each(from, to, 1, &mut |d, m| {
-        d.unflatten(&plan.c.m, m);
+        d.unflatten(&c.m, m);
         let number = d.b.ins().isub(m, from);
         let bytes = d.times(depth, 4);
         let bytes = d.b.ins().iadd_imm_s(bytes, ROW_GAP);
         let skipped = d.b.ins().imul(number, bytes);
         let row = d.offset(left, skipped);
-        evaluate(d, plan.c.a, &plan.c.k, row);
+        evaluate(d, c.a, &c.k, row);
     });
 }
 

@@ -55,7 +55,7 @@ pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
     f.first_row = from;
     d.each_in(&c.batch, outer, &mut |d| {
         if !plan.left_in_place {
-            pack::evaluate_left(d, plan, f.left, from, to, f.depth);
+            pack::evaluate_left(d, c, f.left, (from, to), f.depth);
         }
         if let Some(rows) = PackedRows::new(plan, d.isa) {
             packed::arrange(d, plan, &f, &rows, (from, to));

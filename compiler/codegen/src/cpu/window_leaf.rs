@@ -25,7 +25,7 @@ pub(super) fn emit(plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Result
             let sums = folded(e, plan, row, places);
             for (number, sum) in (0..).zip(sums) {
                 let at = (number / plan.together, (number % plan.together * vector) as i32);
-                plan.epilogue.store(e, (plan.kernel, &plan.types), plan.reads.len(), at, sum);
+                plan.epilogue.store(e, (plan.kernel, &plan.types), plan.reads.len(), at, vector / 4, sum);
             }
         });
     })

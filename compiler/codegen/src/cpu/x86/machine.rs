@@ -240,6 +240,35 @@ impl Width {
         push(asm, Instruction::with2(code, to.operand(), self.register(from)));
     }
 
+    /// The lanes that a mask of all ones names, and zeros.
+    pub(super) fn load_some(self, asm: &mut CodeAssembler, to: u8, mask: u8, from: Place) {
+        let [to, mask] = [to, mask].map(|number| self.register(number));
+        if self == Width::Ymm {
+            return push(asm, Instruction::with3(Code::VEX_Vmaskmovps_ymm_ymm_m256, to, mask, from.operand()));
+        }
+        push(asm, Instruction::with2(Code::EVEX_Vpmovd2m_kr_zmm, Register::K1, mask));
+        let mut instruction = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, to, from.operand());
+        if let Ok(instruction) = &mut instruction {
+            instruction.set_op_mask(Register::K1);
+            instruction.set_zeroing_masking(true);
+        }
+        push(asm, instruction);
+    }
+
+    /// The same lanes alone.
+    pub(super) fn store_some(self, asm: &mut CodeAssembler, to: Place, mask: u8, from: u8) {
+        let [from, mask] = [from, mask].map(|number| self.register(number));
+        if self == Width::Ymm {
+            return push(asm, Instruction::with3(Code::VEX_Vmaskmovps_m256_ymm_ymm, to.operand(), mask, from));
+        }
+        push(asm, Instruction::with2(Code::EVEX_Vpmovd2m_kr_zmm, Register::K1, mask));
+        let mut instruction = Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, to.operand(), from);
+        if let Ok(instruction) = &mut instruction {
+            instruction.set_op_mask(Register::K1);
+        }
+        push(asm, instruction);
+    }
+
     /// One number in every lane.
     pub(super) fn broadcast(self, asm: &mut CodeAssembler, to: u8, from: Place) {
         let code = match self {

@@ -17,6 +17,10 @@ pub(super) enum Step {
     Load(Place),
     Broadcast(Place),
     Store(Place, Vector),
+    /// The lanes whose mask is all ones, and zeros.
+    LoadSome(Place, Vector),
+    /// The same lanes alone: `(place, mask, value)`.
+    StoreSome(Place, Vector, Vector),
     /// The same bits in every lane, by number in the leaf's table of constants.
     Constant(usize),
     /// A register that outlives the region.
@@ -39,14 +43,18 @@ pub(super) const CONSTANTS: Register = Register::RDX;
 impl Step {
     /// Whether it does something beside giving a value.
     fn lasts(self) -> bool {
-        matches!(self, Step::Store(..) | Step::SetVariable(..) | Step::Accumulate(..))
+        matches!(self, Step::Store(..) | Step::StoreSome(..) | Step::SetVariable(..) | Step::Accumulate(..))
     }
 
     fn inputs(self) -> impl Iterator<Item = Vector> + Clone {
         let inputs = match self {
             Step::Load(_) | Step::Broadcast(_) | Step::Constant(_) | Step::Variable(_) => [None; 3],
-            Step::Store(_, a) | Step::SetVariable(_, a) | Step::Single(_, a) => [Some(a), None, None],
-            Step::Binary(_, a, b) | Step::Test(_, a, b) | Step::Accumulate(_, a, b) => [Some(a), Some(b), None],
+            Step::Store(_, a) | Step::LoadSome(_, a) | Step::SetVariable(_, a) | Step::Single(_, a) => {
+                [Some(a), None, None]
+            }
+            Step::Binary(_, a, b) | Step::Test(_, a, b) | Step::Accumulate(_, a, b) | Step::StoreSome(_, a, b) => {
+                [Some(a), Some(b), None]
+            }
             Step::MultiplyAdd(a, b, c) | Step::Blend(a, b, c) => [Some(a), Some(b), Some(c)],
         };
         inputs.into_iter().flatten()
@@ -126,6 +134,16 @@ impl Allocation<'_> {
             Step::Store(to, a) => {
                 let a = self.held(a, &mut borrowed)?;
                 width.store(self.asm, to, a);
+            }
+            Step::LoadSome(from, mask) => {
+                let mask = self.held(mask, &mut borrowed)?;
+                let to = self.take()?;
+                width.load_some(self.asm, to, mask, from);
+                self.homes[i] = Home::Register(to);
+            }
+            Step::StoreSome(to, mask, a) => {
+                let [mask, a] = [self.held(mask, &mut borrowed)?, self.held(a, &mut borrowed)?];
+                width.store_some(self.asm, to, mask, a);
             }
             Step::SetVariable(register, a) => {
                 let a = self.held(a, &mut borrowed)?;

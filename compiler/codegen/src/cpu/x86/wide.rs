@@ -42,8 +42,8 @@ pub(in crate::cpu) struct Wide {
     /// Whether the register of the third parameter holds a pointer, and the parameter lies on the stack until a store.
     lent: bool,
     failed: Option<OutOfRegisters>,
-    /// Bits that fill vectors after the code, and where they start.
-    constants: Vec<u32>,
+    /// Vectors after the code, each of bits that fill so many lanes before zeros, and where they start.
+    constants: Vec<(u32, i64)>,
     table: Option<CodeLabel>,
 }
 
@@ -80,16 +80,26 @@ impl Wide {
         });
         if let Some(mut table) = self.table {
             let lanes = self.width.lanes() as usize;
-            let bits: Vec<u32> = self.constants.iter().chain([&0]).flat_map(|bits| vec![*bits; lanes]).collect();
+            let vector = |(bits, filled): &(u32, i64)| {
+                let mut vector = vec![*bits; *filled as usize];
+                vector.resize(lanes, 0);
+                vector
+            };
+            let bits: Vec<u32> = self.constants.iter().chain([&(0, 0)]).flat_map(vector).collect();
             emitted = emitted.and_then(|()| asm.set_label(&mut table)).and_then(|()| asm.dd(&bits));
         }
         emitted.and_then(|()| self.asm.assemble(0)).map_err(|error| panic!("a leaf cannot be encoded: {error}"))
     }
 
     fn bits(&mut self, bits: u32) -> Vector {
+        self.filled(bits, self.width.lanes())
+    }
+
+    /// Bits in the first lanes.
+    fn filled(&mut self, bits: u32, lanes: i64) -> Vector {
         assert!(self.table.is_some(), "a leaf with constants has a table");
-        let number = self.constants.iter().position(|other| *other == bits).unwrap_or_else(|| {
-            self.constants.push(bits);
+        let number = self.constants.iter().position(|other| *other == (bits, lanes)).unwrap_or_else(|| {
+            self.constants.push((bits, lanes));
             self.constants.len() - 1
         });
         self.region.record(Step::Constant(number))
@@ -141,6 +151,30 @@ impl Wide {
             self.asm.set_label(&mut end)
         };
         rows().expect(HELD);
+    }
+
+    /// Ends all variables: their registers are free.
+    pub(in crate::cpu) fn drop_variables(&mut self) {
+        self.flush();
+        self.variables = 0;
+    }
+
+    /// The first lanes of the vector `bytes` past a cursor, and zeros. What follows them is not touched.
+    pub(in crate::cpu) fn load_some(&mut self, cursor: usize, bytes: i32, lanes: i64) -> Vector {
+        if lanes == self.width.lanes() {
+            return self.load(cursor, bytes);
+        }
+        let (place, mask) = (self.place(cursor, bytes), self.filled(u32::MAX, lanes));
+        self.region.record(Step::LoadSome(place, mask))
+    }
+
+    /// Writes the first lanes of a vector `bytes` past a cursor.
+    pub(in crate::cpu) fn store_some(&mut self, cursor: usize, bytes: i32, lanes: i64, value: Vector) {
+        if lanes == self.width.lanes() {
+            return self.store_at(cursor, bytes, value);
+        }
+        let (place, mask) = (self.place(cursor, bytes), self.filled(u32::MAX, lanes));
+        self.region.record(Step::StoreSome(place, mask, value));
     }
 
     /// Writes a vector `bytes` past a cursor.

@@ -1,0 +1,89 @@
+//! The register tile of a block: `(depth, pointers)`, sums and what follows them without a step through memory.
+//!
+//! Where what follows needs more registers than the sums leave, they are laid aside first.
+
+use super::arithmetic::{Cursor, LeafEmitter, Start};
+use super::blocks::BlockPlan;
+use super::leaves::{AHEAD_BYTES, FEW_ROWS, LEFT_AHEAD, RIGHT_AHEAD, UNROLL, sums_of};
+use super::panels::PANEL;
+use super::x86::{OutOfRegisters, Wide};
+
+/// Rows and columns of a tile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub(super) rows: i64,
+    pub(super) columns: i64,
+}
+
+/// Pointers of every tile: the left side's first row, what is asked for ahead, and where sums are laid aside. Those to
+/// panels follow, then those of the epilogue.
+pub(super) const LEFT: usize = 0;
+pub(super) const AHEAD: usize = 1;
+pub(super) const ASIDE: usize = 2;
+pub(super) const RIGHT: usize = 3;
+
+/// The bytes of the leaf for a shape.
+pub(super) fn emit(plan: &BlockPlan, shape: Shape) -> Result<Vec<u8>, OutOfRegisters> {
+    emit_with(plan, shape, false).or_else(|OutOfRegisters| emit_with(plan, shape, true))
+}
+
+fn emit_with(plan: &BlockPlan, shape: Shape, aside: bool) -> Result<Vec<u8>, OutOfRegisters> {
+    let lanes = plan.width.lanes();
+    let (rows, vectors, vector) = (shape.rows, (shape.columns + lanes - 1) / lanes, lanes as i32 * 4);
+    let panel_step = PANEL * 4;
+    let moved = [4, AHEAD_BYTES, 0].into_iter().chain((0..plan.panels_together()).map(|_| panel_step));
+    let moved = moved.chain(plan.epilogue.moves().map(|_| 0));
+    let cursors: Vec<Cursor> =
+        moved.enumerate().map(|(place, bytes)| Cursor { start: Start::Listed { list: 1, place }, bytes }).collect();
+    Wide::chain(plan.width, |e| {
+        let sets: Vec<Vec<Vec<u8>>> = (0..sums_of(rows))
+            .map(|_| (0..rows).map(|_| (0..vectors).map(|_| e.variable()).collect()).collect())
+            .collect();
+        e.each_step(0, &cursors, UNROLL, &mut |e, step| {
+            let sums = &sets[step as usize % sets.len()];
+            let step = step as i32;
+            let right: Vec<_> = (0..vectors as i32)
+                .map(|j| {
+                    let bytes = j * vector;
+                    let (panel, inside) = (bytes / panel_step as i32, bytes % panel_step as i32);
+                    e.load(RIGHT + panel as usize, step * panel_step as i32 + inside)
+                })
+                .collect();
+            if rows <= FEW_ROWS {
+                (0..plan.panels_together()).for_each(|panel| {
+                    e.prefetch(RIGHT + panel, step * panel_step as i32 + RIGHT_AHEAD);
+                });
+            }
+            if step == 0 {
+                e.prefetch_far(AHEAD, 0);
+                (0..rows as i32).for_each(|row| e.prefetch(LEFT, row * plan.left_step() as i32 + LEFT_AHEAD));
+            }
+            for (row, sums) in (0..).zip(sums) {
+                let left = e.broadcast(LEFT, row * plan.left_step() as i32 + step * 4);
+                sums.iter().zip(&right).for_each(|(sum, right)| e.accumulate(*sum, *right, left));
+            }
+        });
+        let (sums, others) = sets.split_first().expect("there is a sum for each number");
+        for other in others {
+            sums.iter().flatten().zip(other.iter().flatten()).for_each(|(sum, other)| e.merge(*sum, *other));
+        }
+        let place = |row: i64, j: i64| (row * vectors + j) as i32 * vector;
+        if aside {
+            for (row, sums) in (0..).zip(sums) {
+                for (j, sum) in (0..).zip(sums) {
+                    let sum = e.read(*sum);
+                    e.store_at(ASIDE, place(row, j), sum);
+                }
+            }
+            e.drop_variables();
+        }
+        for (row, sums) in (0..).zip(sums) {
+            for (j, sum) in (0..).zip(sums) {
+                let sum = if aside { e.load(ASIDE, place(row, j)) } else { e.read(*sum) };
+                let there = (shape.columns - j * lanes).min(lanes);
+                let first = RIGHT + plan.panels_together();
+                plan.epilogue.store(e, (plan.kernel, &plan.types), first, (row, j as i32 * vector), there, sum);
+            }
+        }
+    })
+}

@@ -1,0 +1,347 @@
+//! Contractions whose right side lies in panels: rows of the left side, read in place or brought together a block at a
+//! time, times all panels, each tile's results finished in registers.
+//!
+//! Rows are shared out in tiles of two heights that differ by one, so that no tile is low where there are many rows.
+//! Heights follow from the number of rows, so that a number is summed in one order whatever the number of parts.
+
+use super::block_leaf::{self, AHEAD, LEFT, RIGHT, Shape};
+use super::chain::POINTERS;
+use super::contract::{ROW_GAP, row_access};
+use super::driver::Driver;
+use super::epilogue::{Epilogue, step_of};
+use super::leaves::AHEAD_BYTES;
+use super::left::{self, Runs};
+use super::pack;
+use super::panels::{PANEL, in_panels};
+use super::select::{Isa, panel_width};
+use super::x86::Width;
+use crate::base::{DType, Dim, Storage};
+use crate::kernel::{Access, AxisId, Body, BufferId, Contract, Kernel, Node, Types};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
+
+/// Bytes of the left side's rows that are used for all panels before the next are: a part of the second-level cache.
+const BLOCK: i64 = 160 << 10;
+
+/// Rows that lie whole pages apart share few places of a first-level cache.
+const PAGE: i64 = 4096;
+
+enum Left<'k> {
+    /// In place, so many elements from row to row.
+    There(&'k Access, i64),
+    Copied(Runs<'k>),
+    Evaluated,
+}
+
+/// How a kernel runs.
+pub(super) struct BlockPlan<'k> {
+    pub(super) kernel: &'k Kernel,
+    pub(super) types: Types,
+    c: &'k Contract,
+    left: Left<'k>,
+    right: BufferId,
+    pub(super) epilogue: Epilogue<'k>,
+    pub(super) width: Width,
+    rows: Dim,
+    columns: i64,
+    depth: i64,
+    /// Columns of a tile.
+    together: i64,
+    tallest: i64,
+    /// Tiles of a block.
+    block: i64,
+    /// The tallest first.
+    leaves: Vec<(Shape, Vec<u8>)>,
+}
+
+impl<'k> BlockPlan<'k> {
+    /// `None` where `contract` does as well or is the only way.
+    pub(super) fn new(kernel: &'k Kernel, isa: Isa) -> Option<Self> {
+        let Body::Contract(c) = &kernel.body else { return None };
+        let (width, types) = (isa.wide()?, kernel.types().ok()?);
+        let [n] = c.n[..] else { return None };
+        let constant = |axes: &[AxisId]| {
+            let extents = axes.iter().map(|axis| kernel.axis(*axis).extent.as_constant().filter(|extent| *extent > 0));
+            extents.product::<Option<i64>>()
+        };
+        let (columns, depth) = (constant(&c.n)?, constant(&c.k)?);
+        if c.accumulator != DType::F32 {
+            return None;
+        }
+        let right = in_panels(kernel, c.b, n, &c.k)?;
+        let rows: Dim = c.m.iter().map(|axis| kernel.axis(*axis).extent.clone()).product();
+        let left = left_side(kernel, c, &rows, depth);
+        let epilogue = Epilogue::new(kernel, &types, &c.stores, n, &c.m, &c.k)?;
+        let tallest = isa.tile_heights()[0];
+        let tiles = rows.as_constant().map_or(i64::MAX, |rows| ((rows + tallest - 1) / tallest).max(1));
+        let block = (BLOCK / (tallest * depth * 4)).max(1).min(tiles);
+        let (together, leaves) = (panel_width(isa), vec![]);
+        let mut plan = BlockPlan {
+            kernel,
+            types,
+            c,
+            left,
+            right,
+            epilogue,
+            width,
+            rows,
+            columns,
+            depth,
+            together,
+            tallest,
+            block,
+            leaves,
+        };
+        if RIGHT + plan.panels_together() + plan.epilogue.moves().count() > POINTERS {
+            return None;
+        }
+        plan.leaves = plan
+            .shapes()
+            .into_iter()
+            .map(|shape| Some((shape, block_leaf::emit(&plan, shape).ok()?)))
+            .collect::<Option<_>>()?;
+        Some(plan)
+    }
+
+    /// Panels that a tile spans.
+    pub(super) fn panels_together(&self) -> usize {
+        (self.together / PANEL) as usize
+    }
+
+    /// Shapes of tiles that may come up.
+    fn shapes(&self) -> Vec<Shape> {
+        let heights: Vec<i64> = match self.rows.as_constant() {
+            Some(0) => vec![],
+            Some(rows) => {
+                let tiles = (rows + self.tallest - 1) / self.tallest;
+                let taller = (rows % tiles > 0).then_some(rows / tiles + 1);
+                taller.into_iter().chain([rows / tiles]).collect()
+            }
+            None => (1..=self.tallest).rev().collect(),
+        };
+        let whole = (self.columns >= self.together).then_some(self.together);
+        let rest = Some(self.columns % self.together).filter(|rest| *rest > 0);
+        let widths: Vec<i64> = whole.into_iter().chain(rest).collect();
+        heights
+            .into_iter()
+            .flat_map(|rows| widths.iter().map(move |columns| Shape { rows, columns: *columns }))
+            .collect()
+    }
+
+    /// Bytes from one row of the left side to the next.
+    pub(super) fn left_step(&self) -> i64 {
+        match &self.left {
+            Left::There(_, step) => step * 4,
+            _ => self.depth * 4 + ROW_GAP,
+        }
+    }
+
+    /// Bytes of scratch for each part: a tile's sums, and the rows of a block.
+    pub(super) fn scratch(&self) -> Dim {
+        Dim::from(
+            self.aside()
+                + if let Left::There(..) = self.left { 0 } else { self.block * self.tallest * self.left_step() },
+        )
+    }
+
+    /// Bytes of a tile's sums.
+    fn aside(&self) -> i64 {
+        self.tallest * self.together * 4
+    }
+}
+
+fn left_side<'k>(kernel: &'k Kernel, c: &Contract, rows: &Dim, depth: i64) -> Left<'k> {
+    let Node::Operand(operand) = kernel.expr.nodes[c.a.0 as usize] else { return Left::Evaluated };
+    let access = kernel.operand(operand);
+    if kernel.buffer(access.buffer).storage != Storage::Plain(DType::F32) {
+        return Left::Evaluated;
+    }
+    let there = row_access(kernel, c.a, &c.k).and_then(|access| step_of(kernel, access, &c.m));
+    let collide = rows.as_constant().is_none_or(|rows| rows > 8) && depth * 4 % PAGE == 0;
+    match there {
+        Some(step) if !collide => Left::There(access, step),
+        _ => Runs::new(kernel, access, &c.k).map_or(Left::Evaluated, Left::Copied),
+    }
+}
+
+/// Emits the loops around the leaves.
+pub(super) fn lower(d: &mut Driver, plan: &BlockPlan) {
+    let c = plan.c;
+    d.find_unstable();
+    d.enter_lanes(None, false);
+    let mut extents: Vec<Value> = c.batch.iter().map(|axis| d.extent(*axis)).collect();
+    let heights = Heights::new(d, plan);
+    let panels = (plan.columns + plan.together - 1) / plan.together;
+    extents.extend([heights.tiles, d.integer(panels)]);
+    let ranges = d.shares(&extents);
+    let (batch, inner) = ranges.split_at(c.batch.len());
+    let [tiles, panels] = [inner[0], inner[1]];
+    let frame = Frame::new(d, plan, heights);
+    d.each_in(&c.batch, batch, &mut |d| {
+        // The last block may be shorter: the loop goes on while any tile is left.
+        let end = d.b.ins().iadd_imm_s(tiles.1, plan.block - 1);
+        d.each(tiles.0, end, plan.block, &mut |d, first| {
+            let last = d.b.ins().iadd_imm_s(first, plan.block);
+            let last = d.b.ins().smin(last, tiles.1);
+            let start = frame.heights.first_row(d, first);
+            let end = frame.heights.first_row(d, last);
+            match &plan.left {
+                Left::There(..) => {}
+                Left::Copied(runs) => left::copy(d, runs, &c.m, start, end, frame.rows),
+                Left::Evaluated => {
+                    let depth = d.integer(plan.depth);
+                    pack::evaluate_left(d, c, frame.rows, (start, end), depth);
+                    d.enter_lanes(None, false);
+                }
+            }
+            d.each(panels.0, panels.1, 1, &mut |d, panel| {
+                let bases = frame.bases(d, plan, panel);
+                d.each(first, last, 1, &mut |d, tile| emit_tile(d, plan, &frame, &bases, (tile, first, start), panel));
+            });
+        });
+    });
+}
+
+/// How many tiles there are, and the rows of each; the first `taller` have one more.
+struct Heights {
+    tiles: Value,
+    height: Value,
+    taller: Value,
+}
+
+impl Heights {
+    fn new(d: &mut Driver, plan: &BlockPlan) -> Heights {
+        let (rows, one) = (d.dim(&plan.rows), d.integer(1));
+        let rounded = d.b.ins().iadd_imm_s(rows, plan.tallest - 1);
+        let tiles = d.floor_divide(rounded, plan.tallest);
+        let some = d.b.ins().smax(tiles, one);
+        let (height, taller) = (d.b.ins().udiv(rows, some), d.b.ins().urem(rows, some));
+        Heights { tiles, height, taller }
+    }
+
+    fn first_row(&self, d: &mut Driver, tile: Value) -> Value {
+        let more = d.b.ins().smin(tile, self.taller);
+        let rows = d.b.ins().imul(tile, self.height);
+        d.b.ins().iadd(rows, more)
+    }
+
+    fn of(&self, d: &mut Driver, tile: Value) -> Value {
+        let is_taller = d.b.ins().icmp(IntCC::SignedLessThan, tile, self.taller);
+        let more = d.b.ins().uextend(cranelift_codegen::ir::types::I64, is_taller);
+        d.b.ins().iadd(self.height, more)
+    }
+}
+
+/// What the loops keep at hand.
+struct Frame {
+    heights: Heights,
+    /// Scratch: a tile's sums, and rows of the left side.
+    aside: Value,
+    rows: Value,
+    list: Value,
+    /// Numbers that are the same for a tile.
+    fixed: Value,
+    leaves: Vec<FuncRef>,
+}
+
+impl Frame {
+    fn new(d: &mut Driver, plan: &BlockPlan, heights: Heights) -> Frame {
+        let bytes = d.dim(&plan.scratch());
+        let mine = d.b.ins().imul(bytes, d.part);
+        let aside = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
+        let rows = d.b.ins().iadd_imm_s(aside, plan.aside());
+        let (list, fixed) = (d.stack(POINTERS * 8), d.stack(plan.epilogue.fixed.len().max(1) * 4));
+        let leaves = plan.leaves.iter().map(|(_, bytes)| d.leaf(bytes.clone(), 2)).collect();
+        Frame { heights, aside, rows, list, fixed, leaves }
+    }
+
+    /// Pointers for the first row and the panels from one on, and the bytes by which each moves from row to row.
+    fn bases(&self, d: &mut Driver, plan: &BlockPlan, panel: Value) -> Vec<(Value, i64)> {
+        let column = d.times(panel, plan.together);
+        d.positions[plan.c.n[0].0 as usize] = Some(column);
+        pack::bind_first(d, &plan.c.m);
+        pack::bind_first(d, &plan.c.k);
+        d.forget();
+        for (i, id) in (0..).zip(&plan.epilogue.fixed) {
+            let value = d.uniform(*id);
+            d.write(value, self.fixed, i * 4);
+        }
+        let at = |d: &mut Driver, access: &Access| {
+            let (element, _) = d.element(access, None);
+            d.address(access, element)
+        };
+        let left = match &plan.left {
+            Left::There(access, _) => at(d, access),
+            _ => self.rows,
+        };
+        let skipped = d.times(column, plan.depth * 4);
+        let right = d.offset(d.buffers[plan.right.0 as usize], skipped);
+        let mut bases = vec![(left, plan.left_step()), (right, 0), (self.aside, 0)];
+        for panel in 0..plan.panels_together() as i64 {
+            bases.push((d.b.ins().iadd_imm_s(right, panel * plan.depth * PANEL * 4), 0));
+        }
+        for (_, operand, next) in &plan.epilogue.rows {
+            bases.push((at(d, plan.kernel.operand(*operand)), next * 4));
+        }
+        if !plan.epilogue.fixed.is_empty() {
+            bases.push((self.fixed, 0));
+        }
+        for (store, next) in plan.c.stores.iter().zip(plan.epilogue.stored()) {
+            bases.push((at(d, &store.access), next * 4));
+        }
+        bases
+    }
+}
+
+fn emit_tile(
+    d: &mut Driver,
+    plan: &BlockPlan,
+    frame: &Frame,
+    bases: &[(Value, i64)],
+    (tile, first, start): (Value, Value, Value),
+    panel: Value,
+) {
+    let row = frame.heights.first_row(d, tile);
+    for (i, (base, step)) in bases.iter().enumerate() {
+        let pointer = match i {
+            AHEAD => ahead(d, plan, *base, (tile, first)),
+            _ if *step == 0 => *base,
+            _ => {
+                let copied = i == LEFT && !matches!(plan.left, Left::There(..));
+                let rows = if copied { d.b.ins().isub(row, start) } else { row };
+                let moved = d.times(rows, *step);
+                d.offset(*base, moved)
+            }
+        };
+        d.write(pointer, frame.list, i as i32 * 8);
+    }
+    let (depth, height) = (d.integer(plan.depth), frame.heights.of(d, tile));
+    let is_whole = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, panel, plan.columns / plan.together);
+    let end = d.b.create_block();
+    for ((shape, _), leaf) in plan.leaves.iter().zip(&frame.leaves) {
+        let (this, next) = (d.b.create_block(), d.b.create_block());
+        let mut fits = d.b.ins().icmp_imm_s(IntCC::Equal, height, shape.rows);
+        if plan.columns > plan.together && plan.columns % plan.together > 0 {
+            let width = d.b.ins().icmp_imm_s(IntCC::Equal, is_whole, i64::from(shape.columns == plan.together));
+            fits = d.b.ins().band(fits, width);
+        }
+        d.b.ins().brif(fits, this, &[], next, &[]);
+        d.b.switch_to_block(this);
+        d.b.ins().call(*leaf, &[depth, frame.list]);
+        d.b.ins().jump(end, &[]);
+        d.b.switch_to_block(next);
+    }
+    d.b.ins().jump(end, &[]);
+    d.b.switch_to_block(end);
+}
+
+/// Where a tile asks for its share of what follows its panels: the first tiles of a block ask for all of it, so that
+/// memory and arithmetic are busy at once. Others look at their own, which is at hand.
+fn ahead(d: &mut Driver, plan: &BlockPlan, right: Value, (tile, first): (Value, Value)) -> Value {
+    let number = d.b.ins().isub(tile, first);
+    let next = d.b.ins().iadd_imm_s(right, plan.depth * plan.together * 4);
+    let share = d.times(number, plan.depth * AHEAD_BYTES);
+    let next = d.offset(next, share);
+    let early = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, plan.together * 4 / AHEAD_BYTES);
+    d.b.ins().select(early, next, right)
+}
