@@ -7,6 +7,7 @@ mod support;
 
 use mlc_codegen::base::{DType, Storage};
 use mlc_codegen::cpu::Isa;
+use mlc_codegen::cpu::panels::{PANEL, packed_panels};
 use mlc_codegen::kernel::*;
 use std::time::{Duration, Instant};
 use support::build::Build;
@@ -20,6 +21,8 @@ enum Lie {
     Columns,
     /// `[n, k]`.
     Rows,
+    /// In the panels of a build.
+    Panels,
 }
 
 fn gemm([m, n, k]: [i64; 3], lie: Lie, weights: DType, epilogue: Option<Unary>) -> Kernel {
@@ -30,6 +33,10 @@ fn gemm([m, n, k]: [i64; 3], lie: Lie, weights: DType, epilogue: Option<Unary>) 
     let right = match lie {
         Lie::Columns => b.read_dense(w, &[k, n]),
         Lie::Rows => b.read_dense(w, &[n, k]),
+        Lie::Panels => {
+            let panels = packed_panels(&b.0, w, n, &[k], PANEL);
+            b.read(panels)
+        }
     };
     let sum = b.0.expr.push(Node::Accumulator);
     let value = match epilogue {
@@ -54,6 +61,10 @@ fn main() {
         ("256^3 [n,k] bias, x erf x", [256, 256, 256], Lie::Rows, DType::F32, Some(Unary::Erf)),
         ("1024^3 [k,n]", [1024, 1024, 1024], Lie::Columns, DType::F32, None),
         ("1024^3 [n,k]", [1024, 1024, 1024], Lie::Rows, DType::F32, None),
+        ("128x1536x384 panels", [128, 1536, 384], Lie::Panels, DType::F32, None),
+        ("128x1536x384 panels, x erf x", [128, 1536, 384], Lie::Panels, DType::F32, Some(Unary::Erf)),
+        ("49x512x4608 panels", [49, 512, 4608], Lie::Panels, DType::F32, None),
+        ("32x1024x4096 panels", [32, 1024, 4096], Lie::Panels, DType::F32, None),
         ("1x1024x1024 [k,n]", [1, 1024, 1024], Lie::Columns, DType::F32, None),
         ("1x1024x1024 [n,k]", [1, 1024, 1024], Lie::Rows, DType::F32, None),
         ("1x1024x1024 [n,k] f16", [1, 1024, 1024], Lie::Rows, DType::F16, None),
@@ -68,7 +79,7 @@ fn main() {
         let mut random = Random(7);
         let mut buffers = [
             random_bytes(Storage::Plain(DType::F32), m * k, &mut random),
-            random_bytes(Storage::Plain(weights), n * k, &mut random),
+            random_bytes(Storage::Plain(weights), (n + PANEL - 1) / PANEL * PANEL * k, &mut random),
             random_bytes(Storage::Plain(DType::F32), n, &mut random),
             random_bytes(Storage::Plain(DType::F32), m * n, &mut random),
         ]

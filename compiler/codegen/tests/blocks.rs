@@ -1,9 +1,10 @@
-//! Convolutions of pictures that lie channels-last, with filters in the panels that a build makes of them.
+//! Contractions over panels: convolutions of pictures that lie channels-last, with filters in the panels that a build makes
+//! of them, and products of any number of rows.
 
 mod support;
 
 use mlc_codegen::base::{DType, Scalar, Storage};
-use mlc_codegen::cpu::panels::wanted;
+use mlc_codegen::cpu::panels::{PANEL, packed_panels, wanted};
 use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
 use support::{CLOSE, Near, Random, hold, random_bytes};
@@ -92,6 +93,8 @@ fn convolutions() -> Vec<(Conv, &'static str)> {
         (conv([9, 5], [200, 8], 1, 2, 1, 0), "blocks"),
         (conv([3, 2], [1024, 16], 1, 1, 1, 0), "blocks"),
         (conv([5, 5], [1024, 40], 1, 1, 1, 0), "blocks"),
+        (conv([5, 3], [1500, 24], 1, 1, 1, 0), "blocks"),
+        (conv([4, 4], [129, 41], 3, 1, 1, 1), "blocks"),
         (conv([6, 9], [24, 32], 3, 1, 1, 1), "blocks"),
         (conv([7, 11], [21, 56], 3, 2, 1, 1), "blocks"),
         (conv([9, 8], [20, 16], 3, 1, 2, 2), "blocks"),
@@ -157,5 +160,65 @@ fn borders_are_zeros() {
         if support::machine::runnable().len() > 1 {
             hold(&laid_out, &[1], &buffers, path, Near { absolute: 2e-3, ..CLOSE });
         }
+    }
+}
+
+/// `erf(left · w + bias) + residual`, so many rows as a call has; `left` is read, or computed where there is a prologue.
+fn product(columns: i64, depth: i64, prologue: bool) -> Kernel {
+    let mut b = Build::new("product");
+    let (outer, m, n, k) = (b.axis("o", slot(0)), b.axis("m", slot(1)), b.axis("n", columns), b.axis("k", depth));
+    let [x, w, bias, residual] = [0; 4].map(|_| b.input(DType::F32));
+    let y = b.output(DType::F32);
+    let mut left = b.read_dense(x, &[outer, m, k]);
+    if prologue {
+        left = b.binary(Binary::Mul, left, left);
+    }
+    let panels = packed_panels(&b.0, w, n, &[k], PANEL);
+    let right = b.read(panels);
+    let sum = b.0.expr.push(Node::Accumulator);
+    let bias = b.read_dense(bias, &[n]);
+    let sum = b.binary(Binary::Add, sum, bias);
+    let erf = b.unary(Unary::Erf, sum);
+    let residual = b.read_dense(residual, &[outer, m, n]);
+    let value = b.binary(Binary::Add, erf, residual);
+    let stores = vec![b.store_dense(y, &[outer, m, n], value)];
+    let (m, n, k) = (vec![outer, m], vec![n], vec![k]);
+    b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a: left, b: right, accumulator: DType::F32, stores }))
+}
+
+/// Every height of a tile and every rest of columns, in one piece of k and in several.
+#[test]
+fn rows_known_when_called() {
+    if support::machine::runnable().len() == 1 {
+        return;
+    }
+    let near = Near { absolute: 5e-4, relative: 1e-4 };
+    for (columns, depth) in [(37, 24), (16, 5), (48, 33), (9, 1), (21, 1030)] {
+        for prologue in [false, true] {
+            let kernel = product(columns, depth, prologue);
+            for [outer, m] in [[0, 3], [1, 1], [2, 1], [1, 3], [2, 2], [1, 5], [2, 3], [1, 7], [3, 3], [1, 23]] {
+                let mut random = Random(0xb10c + (columns * 100 + outer * 31 + m) as u64);
+                let (rows, panels) = (outer * m, (columns + PANEL - 1) / PANEL * PANEL);
+                let sizes = [rows * depth, panels * depth, columns, rows * columns, rows * columns];
+                let buffers = sizes.map(|elements| random_bytes(F32, elements, &mut random));
+                hold(&kernel, &[outer, m], &buffers, "blocks", near);
+            }
+        }
+    }
+}
+
+/// More rows than are brought together at a time.
+#[test]
+fn blocks_of_many_rows() {
+    if support::machine::runnable().len() == 1 {
+        return;
+    }
+    for (columns, depth, rows) in [(24, 1024, 61), (17, 1100, 77)] {
+        let mut random = Random(0xb10d);
+        let panels = (columns + PANEL - 1) / PANEL * PANEL;
+        let sizes = [rows * depth, panels * depth, columns, rows * columns, rows * columns];
+        let buffers = sizes.map(|elements| random_bytes(F32, elements, &mut random));
+        let near = Near { absolute: 5e-4, relative: 1e-4 };
+        hold(&product(columns, depth, true), &[1, rows], &buffers, "blocks", near);
     }
 }

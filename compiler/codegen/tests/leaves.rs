@@ -6,7 +6,8 @@ mod support;
 use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, OpKind, Register};
 use mlc_codegen::base::{DType, Dense, Form, Packing, Sparse, Storage};
 use mlc_codegen::cpu::Isa;
-use mlc_codegen::kernel::{Body, Contract, Kernel, Node, Role, Unary, sparse_right};
+use mlc_codegen::cpu::panels::{PANEL, packed_panels};
+use mlc_codegen::kernel::{Binary, Body, Contract, Kernel, Node, Role, Unary, sparse_right};
 use support::build::{Build, slot};
 use support::leaves;
 
@@ -37,10 +38,41 @@ fn sparse(form: Form) -> Kernel {
     b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
 }
 
+/// Any number of rows against 27 columns in panels.
+fn panels(depth: i64) -> Kernel {
+    let mut b = Build::new("panels");
+    let (m, n, k) = (b.axis("m", slot(0)), b.axis("n", 27), b.axis("k", depth));
+    let (x, w, r, y) = (b.input(DType::F32), b.input(DType::F32), b.input(DType::F32), b.output(DType::F32));
+    let (a, right) = (b.read_dense(x, &[m, k]), packed_panels(&b.0, w, n, &[k], PANEL));
+    let (right, residual) = (b.read(right), b.read_dense(r, &[m, n]));
+    let sum = b.0.expr.push(Node::Accumulator);
+    let value = b.unary(Unary::Erf, sum);
+    let value = b.binary(Binary::Add, value, residual);
+    let stores = vec![b.store_dense(y, &[m, n], value)];
+    let (m, n, k) = (vec![m], vec![n], vec![k]);
+    b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
+}
+
+/// The columns past the last are neither read nor written: vectors that are not whole go through a mask.
+#[test]
+fn rests_of_columns_are_masked() {
+    for (isa, heights) in [(Isa::Avx2, 6), (Isa::Avx512, 12)] {
+        let leaves = leaves(&panels(20), isa);
+        let masked = leaves.iter().filter(|bytes| {
+            let mut moves = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE).into_iter().filter(|instruction| {
+                let is_masked = instruction.mnemonic() == Mnemonic::Vmaskmovps || instruction.has_op_mask();
+                is_masked && instruction.op0_kind() == OpKind::Memory
+            });
+            moves.next().is_some()
+        });
+        assert_eq!(masked.count(), heights, "{isa:?} has a leaf for each height");
+    }
+}
+
 #[test]
 fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
     for isa in [Isa::Avx2, Isa::Avx512] {
-        for kernel in [gemm(), sparse(Form::Cached), sparse(Form::Permuted)] {
+        for kernel in [gemm(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)] {
             let leaves = leaves(&kernel, isa);
             assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
             for (number, bytes) in leaves.iter().enumerate() {

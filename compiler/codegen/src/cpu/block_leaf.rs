@@ -15,6 +15,17 @@ pub(super) struct Shape {
     pub(super) columns: i64,
 }
 
+/// Which steps of k a tile takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Piece {
+    /// All of them.
+    Whole,
+    /// Some: sums come from where they are laid aside and go there again.
+    Part,
+    /// The last: the same sums, finished.
+    Last,
+}
+
 /// Pointers of every tile: the left side's first row, what is asked for ahead, and where sums are laid aside. Those to
 /// panels follow, then those of the epilogue.
 pub(super) const LEFT: usize = 0;
@@ -23,11 +34,11 @@ pub(super) const ASIDE: usize = 2;
 pub(super) const RIGHT: usize = 3;
 
 /// The bytes of the leaf for a shape.
-pub(super) fn emit(plan: &BlockPlan, shape: Shape) -> Result<Vec<u8>, OutOfRegisters> {
-    emit_with(plan, shape, false).or_else(|OutOfRegisters| emit_with(plan, shape, true))
+pub(super) fn emit(plan: &BlockPlan, shape: Shape, piece: Piece) -> Result<Vec<u8>, OutOfRegisters> {
+    emit_with(plan, shape, piece, false).or_else(|OutOfRegisters| emit_with(plan, shape, piece, true))
 }
 
-fn emit_with(plan: &BlockPlan, shape: Shape, aside: bool) -> Result<Vec<u8>, OutOfRegisters> {
+fn emit_with(plan: &BlockPlan, shape: Shape, piece: Piece, aside: bool) -> Result<Vec<u8>, OutOfRegisters> {
     let lanes = plan.width.lanes();
     let (rows, vectors, vector) = (shape.rows, (shape.columns + lanes - 1) / lanes, lanes as i32 * 4);
     let panel_step = PANEL * 4;
@@ -36,10 +47,15 @@ fn emit_with(plan: &BlockPlan, shape: Shape, aside: bool) -> Result<Vec<u8>, Out
     let cursors: Vec<Cursor> =
         moved.enumerate().map(|(place, bytes)| Cursor { start: Start::Listed { list: 1, place }, bytes }).collect();
     Wide::chain(plan.width, |e| {
-        let sets: Vec<Vec<Vec<u8>>> = (0..sums_of(rows))
-            .map(|_| (0..rows).map(|_| (0..vectors).map(|_| e.variable()).collect()).collect())
-            .collect();
-        e.each_step(0, &cursors, UNROLL, &mut |e, step| {
+        e.start(&cursors);
+        let place = |row: i64, j: i64| (row * vectors + j) as i32 * vector;
+        let set = |e: &mut Wide, begun: bool| -> Vec<Vec<u8>> {
+            let variable =
+                |e: &mut Wide, row, j| if begun { e.variable_at(ASIDE, place(row, j)) } else { e.variable() };
+            (0..rows).map(|row| (0..vectors).map(|j| variable(e, row, j)).collect()).collect()
+        };
+        let sets: Vec<_> = (0..sums_of(rows)).map(|number| set(e, number == 0 && piece != Piece::Whole)).collect();
+        e.steps(0, &cursors, UNROLL, &mut |e, step| {
             let sums = &sets[step as usize % sets.len()];
             let step = step as i32;
             let right: Vec<_> = (0..vectors as i32)
@@ -67,8 +83,7 @@ fn emit_with(plan: &BlockPlan, shape: Shape, aside: bool) -> Result<Vec<u8>, Out
         for other in others {
             sums.iter().flatten().zip(other.iter().flatten()).for_each(|(sum, other)| e.merge(*sum, *other));
         }
-        let place = |row: i64, j: i64| (row * vectors + j) as i32 * vector;
-        if aside {
+        if aside || piece == Piece::Part {
             for (row, sums) in (0..).zip(sums) {
                 for (j, sum) in (0..).zip(sums) {
                     let sum = e.read(*sum);
@@ -76,6 +91,9 @@ fn emit_with(plan: &BlockPlan, shape: Shape, aside: bool) -> Result<Vec<u8>, Out
                 }
             }
             e.drop_variables();
+        }
+        if piece == Piece::Part {
+            return;
         }
         for (row, sums) in (0..).zip(sums) {
             for (j, sum) in (0..).zip(sums) {

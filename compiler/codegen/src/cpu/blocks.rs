@@ -4,17 +4,17 @@
 //! Rows are shared out in tiles of two heights that differ by one, so that no tile is low where there are many rows.
 //! Heights follow from the number of rows, so that a number is summed in one order whatever the number of parts.
 
-use super::block_leaf::{self, AHEAD, LEFT, RIGHT, Shape};
+use super::block_leaf::{self, AHEAD, ASIDE, LEFT, Piece, RIGHT, Shape};
 use super::chain::POINTERS;
 use super::contract::{ROW_GAP, row_access};
 use super::driver::Driver;
 use super::epilogue::{Epilogue, step_of};
-use super::leaves::AHEAD_BYTES;
+use super::leaves::{AHEAD_BYTES, UNROLL};
 use super::left::{self, Runs};
 use super::pack;
 use super::panels::{PANEL, in_panels};
 use super::select::{Isa, panel_width};
-use super::x86::Width;
+use super::x86::{self, Width};
 use crate::base::{DType, Dim, Storage};
 use crate::kernel::{Access, AxisId, Body, BufferId, Contract, Kernel, Node, Types};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -22,6 +22,16 @@ use cranelift_codegen::ir::{FuncRef, InstBuilder, Value};
 
 /// Bytes of the left side's rows that are used for all panels before the next are: a part of the second-level cache.
 const BLOCK: i64 = 160 << 10;
+
+/// Steps of k that are taken together where there are too many for caches: with a tile's rows, a panel's then stay in the
+/// nearest.
+const CHUNK: i64 = 768;
+
+/// So many steps of k are taken at once yet.
+const MOST_STEPS: i64 = 1024;
+
+/// Steps that a leaf takes in one turn: chunks are whole turns.
+const TURN: i64 = UNROLL;
 
 /// Rows that lie whole pages apart share few places of a first-level cache.
 const PAGE: i64 = 4096;
@@ -45,13 +55,15 @@ pub(super) struct BlockPlan<'k> {
     rows: Dim,
     columns: i64,
     depth: i64,
+    /// Steps of k that are taken before the next are.
+    chunk: i64,
     /// Columns of a tile.
     together: i64,
     tallest: i64,
     /// Tiles of a block.
     block: i64,
     /// The tallest first.
-    leaves: Vec<(Shape, Vec<u8>)>,
+    leaves: Vec<(Shape, Piece, Vec<u8>)>,
 }
 
 impl<'k> BlockPlan<'k> {
@@ -74,7 +86,9 @@ impl<'k> BlockPlan<'k> {
         let epilogue = Epilogue::new(kernel, &types, &c.stores, n, &c.m, &c.k)?;
         let tallest = isa.tile_heights()[0];
         let tiles = rows.as_constant().map_or(i64::MAX, |rows| ((rows + tallest - 1) / tallest).max(1));
-        let block = (BLOCK / (tallest * depth * 4)).max(1).min(tiles);
+        let chunks = if depth > MOST_STEPS { (depth + CHUNK - 1) / CHUNK } else { 1 };
+        let chunk = if chunks > 1 { ((depth + chunks - 1) / chunks + TURN - 1) / TURN * TURN } else { depth };
+        let block = (BLOCK / (tallest * chunk * 4)).max(1).min(tiles);
         let (together, leaves) = (panel_width(isa), vec![]);
         let mut plan = BlockPlan {
             kernel,
@@ -87,6 +101,7 @@ impl<'k> BlockPlan<'k> {
             rows,
             columns,
             depth,
+            chunk,
             together,
             tallest,
             block,
@@ -95,12 +110,16 @@ impl<'k> BlockPlan<'k> {
         if RIGHT + plan.panels_together() + plan.epilogue.moves().count() > POINTERS {
             return None;
         }
-        plan.leaves = plan
-            .shapes()
-            .into_iter()
-            .map(|shape| Some((shape, block_leaf::emit(&plan, shape).ok()?)))
-            .collect::<Option<_>>()?;
+        let pieces: &[Piece] = if plan.is_split() { &[Piece::Part, Piece::Last] } else { &[Piece::Whole] };
+        let shapes = plan.shapes().into_iter().flat_map(|shape| pieces.iter().map(move |piece| (shape, *piece)));
+        let made = |(shape, piece)| Some((shape, piece, block_leaf::emit(&plan, shape, piece).ok()?));
+        plan.leaves = shapes.map(made).collect::<Option<_>>()?;
         Some(plan)
+    }
+
+    /// Whether sums are laid aside between chunks of k.
+    fn is_split(&self) -> bool {
+        self.chunk < self.depth
     }
 
     /// Panels that a tile spans.
@@ -136,17 +155,25 @@ impl<'k> BlockPlan<'k> {
         }
     }
 
-    /// Bytes of scratch for each part: a tile's sums, and the rows of a block.
+    /// Bytes of scratch for each part: sums laid aside, and the rows of a block.
     pub(super) fn scratch(&self) -> Dim {
-        Dim::from(
-            self.aside()
-                + if let Left::There(..) = self.left { 0 } else { self.block * self.tallest * self.left_step() },
-        )
+        let rows = if let Left::There(..) = self.left { 0 } else { self.block * self.tallest * self.left_step() };
+        Dim::from(self.aside() + rows)
     }
 
     /// Bytes of a tile's sums.
-    fn aside(&self) -> i64 {
+    fn tile(&self) -> i64 {
         self.tallest * self.together * 4
+    }
+
+    /// Bytes of the sums that are laid aside: a tile's, or those of a block.
+    fn aside(&self) -> i64 {
+        self.tile() * if self.is_split() { self.block * self.panels() } else { 1 }
+    }
+
+    /// Groups of panels that are taken together.
+    fn panels(&self) -> i64 {
+        (self.columns + self.together - 1) / self.together
     }
 }
 
@@ -171,8 +198,7 @@ pub(super) fn lower(d: &mut Driver, plan: &BlockPlan) {
     d.enter_lanes(None, false);
     let mut extents: Vec<Value> = c.batch.iter().map(|axis| d.extent(*axis)).collect();
     let heights = Heights::new(d, plan);
-    let panels = (plan.columns + plan.together - 1) / plan.together;
-    extents.extend([heights.tiles, d.integer(panels)]);
+    extents.extend([heights.tiles, d.integer(plan.panels())]);
     let ranges = d.shares(&extents);
     let (batch, inner) = ranges.split_at(c.batch.len());
     let [tiles, panels] = [inner[0], inner[1]];
@@ -194,10 +220,23 @@ pub(super) fn lower(d: &mut Driver, plan: &BlockPlan) {
                     d.enter_lanes(None, false);
                 }
             }
-            d.each(panels.0, panels.1, 1, &mut |d, panel| {
-                let bases = frame.bases(d, plan, panel);
-                d.each(first, last, 1, &mut |d, tile| emit_tile(d, plan, &frame, &bases, (tile, first, start), panel));
-            });
+            let pass = |d: &mut Driver, chunk: Value, piece: Piece| {
+                d.each(panels.0, panels.1, 1, &mut |d, panel| {
+                    let bases = frame.bases(d, plan, panel, chunk);
+                    d.each(first, last, 1, &mut |d, tile| {
+                        emit_tile(d, plan, &frame, &bases, (tile, first, start), (panel, piece));
+                    });
+                });
+            };
+            let zero = d.integer(0);
+            if !plan.is_split() {
+                return pass(d, zero, Piece::Whole);
+            }
+            let (clear, numbers) = (d.leaf(x86::clear_run(), 3), d.integer(plan.aside() / 4));
+            d.b.ins().call(clear, &[numbers, frame.aside, frame.aside]);
+            let whole = d.integer((plan.depth - 1) / plan.chunk);
+            d.each(zero, whole, 1, &mut |d, chunk| pass(d, chunk, Piece::Part));
+            pass(d, whole, Piece::Last);
         });
     });
 }
@@ -251,12 +290,13 @@ impl Frame {
         let aside = d.offset(d.buffers[plan.kernel.buffers.len()], mine);
         let rows = d.b.ins().iadd_imm_s(aside, plan.aside());
         let (list, fixed) = (d.stack(POINTERS * 8), d.stack(plan.epilogue.fixed.len().max(1) * 4));
-        let leaves = plan.leaves.iter().map(|(_, bytes)| d.leaf(bytes.clone(), 2)).collect();
+        let leaves = plan.leaves.iter().map(|(.., bytes)| d.leaf(bytes.clone(), 2)).collect();
         Frame { heights, aside, rows, list, fixed, leaves }
     }
 
-    /// Pointers for the first row and the panels from one on, and the bytes by which each moves from row to row.
-    fn bases(&self, d: &mut Driver, plan: &BlockPlan, panel: Value) -> Vec<(Value, i64)> {
+    /// Pointers for the first row and the panels from one on at a chunk, and the bytes by which each moves from row to
+    /// row.
+    fn bases(&self, d: &mut Driver, plan: &BlockPlan, panel: Value, chunk: Value) -> Vec<(Value, i64)> {
         let column = d.times(panel, plan.together);
         d.positions[plan.c.n[0].0 as usize] = Some(column);
         pack::bind_first(d, &plan.c.m);
@@ -274,9 +314,17 @@ impl Frame {
             Left::There(access, _) => at(d, access),
             _ => self.rows,
         };
-        let skipped = d.times(column, plan.depth * 4);
+        let done = d.times(chunk, plan.chunk * 4);
+        let left = d.offset(left, done);
+        let (skipped, done) = (d.times(column, plan.depth * 4), d.times(done, PANEL));
         let right = d.offset(d.buffers[plan.right.0 as usize], skipped);
-        let mut bases = vec![(left, plan.left_step()), (right, 0), (self.aside, 0)];
+        let right = d.offset(right, done);
+        let mut aside = self.aside;
+        if plan.is_split() {
+            let skipped = d.times(panel, plan.block * plan.tile());
+            aside = d.offset(aside, skipped);
+        }
+        let mut bases = vec![(left, plan.left_step()), (right, 0), (aside, 0)];
         for panel in 0..plan.panels_together() as i64 {
             bases.push((d.b.ins().iadd_imm_s(right, panel * plan.depth * PANEL * 4), 0));
         }
@@ -299,12 +347,17 @@ fn emit_tile(
     frame: &Frame,
     bases: &[(Value, i64)],
     (tile, first, start): (Value, Value, Value),
-    panel: Value,
+    (panel, piece): (Value, Piece),
 ) {
     let row = frame.heights.first_row(d, tile);
     for (i, (base, step)) in bases.iter().enumerate() {
         let pointer = match i {
             AHEAD => ahead(d, plan, *base, (tile, first)),
+            ASIDE if plan.is_split() => {
+                let number = d.b.ins().isub(tile, first);
+                let skipped = d.times(number, plan.tile());
+                d.offset(*base, skipped)
+            }
             _ if *step == 0 => *base,
             _ => {
                 let copied = i == LEFT && !matches!(plan.left, Left::There(..));
@@ -315,10 +368,15 @@ fn emit_tile(
         };
         d.write(pointer, frame.list, i as i32 * 8);
     }
-    let (depth, height) = (d.integer(plan.depth), frame.heights.of(d, tile));
+    let height = frame.heights.of(d, tile);
+    let depth = match piece {
+        Piece::Last => d.integer(plan.depth - (plan.depth - 1) / plan.chunk * plan.chunk),
+        _ => d.integer(plan.chunk),
+    };
     let is_whole = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, panel, plan.columns / plan.together);
     let end = d.b.create_block();
-    for ((shape, _), leaf) in plan.leaves.iter().zip(&frame.leaves) {
+    let leaves = plan.leaves.iter().zip(&frame.leaves).filter(|((_, own, _), _)| *own == piece);
+    for ((shape, ..), leaf) in leaves {
         let (this, next) = (d.b.create_block(), d.b.create_block());
         let mut fits = d.b.ins().icmp_imm_s(IntCC::Equal, height, shape.rows);
         if plan.columns > plan.together && plan.columns % plan.together > 0 {
@@ -340,7 +398,7 @@ fn emit_tile(
 fn ahead(d: &mut Driver, plan: &BlockPlan, right: Value, (tile, first): (Value, Value)) -> Value {
     let number = d.b.ins().isub(tile, first);
     let next = d.b.ins().iadd_imm_s(right, plan.depth * plan.together * 4);
-    let share = d.times(number, plan.depth * AHEAD_BYTES);
+    let share = d.times(number, plan.chunk * AHEAD_BYTES);
     let next = d.offset(next, share);
     let early = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, plan.together * 4 / AHEAD_BYTES);
     d.b.ins().select(early, next, right)

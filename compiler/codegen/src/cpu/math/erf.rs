@@ -5,15 +5,26 @@ use crate::base::DType;
 use crate::cpu::arithmetic::Arithmetic;
 use crate::kernel::Compare;
 
-/// `erf x / x - 1` as a polynomial in `x²`, for |x| below 0.9375 (f32) and 1 (f64).
-const NEAR_F32: [f64; 6] = [
-    0.128_379_151_225_090_03,
-    -0.376_124_739_646_911_6,
-    0.112_815_834_581_851_96,
-    -0.026_757_828_891_277_313,
-    0.004_980_023_950_338_364,
-    -0.000_592_308_351_770_043_4,
+/// `erf x / x` as a quotient of polynomials in `x²`, whose first coefficients these are, for |x| up to `BOUND_F32`.
+const ABOVE_F32: [f64; 6] = [
+    1.128_379_106_521_606_4,
+    0.193_545_803_427_696_23,
+    0.053_101_856_261_491_776,
+    0.003_883_378_580_212_593,
+    0.000_284_567_038_761_451_84,
+    1.986_781_398_954_917_7e-6,
 ];
+const BELOW_F32: [f64; 6] = [
+    1.0,
+    0.504_858_076_572_418_2,
+    0.115_350_313_484_668_73,
+    0.015_207_321_383_059_025,
+    0.001_185_580_156_743_526_5,
+    3.742_022_454_389_371e-5,
+];
+/// Where the quotient times x is 1, as all that is beyond.
+const BOUND_F32: f64 = 3.924_200_057_983_398_4;
+/// `erf x / x - 1` as a polynomial in `x²`, for |x| below 1.
 const NEAR_F64: [f64; 12] = [
     0.128_379_167_095_512_56,
     -0.376_126_389_031_835_26,
@@ -27,16 +38,6 @@ const NEAR_F64: [f64; 12] = [
     -1.620_652_874_946_739_6e-7,
     1.371_183_530_505_516e-8,
     -7.780_947_337_828_688e-10,
-];
-/// `(log(erfc t) + t) / t`, for t above 0.9375.
-const FAR_F32: [f64; 7] = [
-    -0.128_658_518_195_152_28,
-    -0.635_110_795_497_894_3,
-    -0.106_303_662_061_691_28,
-    0.023_819_366_469_979_286,
-    -0.003_669_455_181_807_279_6,
-    0.000_329_421_280_184_760_7,
-    -1.189_041_267_934_953_8e-5,
 ];
 /// `exp(t²) erfc(t)` as a polynomial in `(t - 2) / (t + 2)`, for t in 1..=6.
 const FAR_F64: [f64; 14] = [
@@ -56,30 +57,32 @@ const FAR_F64: [f64; 14] = [
     -1.646_628_354_541_789_6e-6,
 ];
 
-/// Odd; `x + x p(x²)` near 0, one minus the complement away from it.
 pub(in crate::cpu) fn erf<A: Arithmetic>(e: &mut A, dtype: DType, x: A::Value) -> A::Value {
     let mut f = Float { e, dtype };
+    if dtype == DType::F64 { erf_f64(&mut f, x) } else { erf_f32(&mut f, x) }
+}
+
+/// One quotient for all x: what vectors compute for both sides of a choice costs twice.
+fn erf_f32<A: Arithmetic>(f: &mut Float<A>, x: A::Value) -> A::Value {
+    let x = f.within(x, -BOUND_F32, BOUND_F32);
+    let square = f.mul(x, x);
+    let (above, below) = (f.polynomial(square, &ABOVE_F32), f.polynomial(square, &BELOW_F32));
+    let above = f.mul(above, x);
+    f.div(above, below)
+}
+
+/// Odd; `x + x p(x²)` near 0, one minus the complement away from it.
+fn erf_f64<A: Arithmetic>(f: &mut Float<A>, x: A::Value) -> A::Value {
     let (t, square) = (f.abs(x), f.mul(x, x));
-    let (bound, near, complement) = match dtype {
-        DType::F64 => (1.0, f.polynomial(square, &NEAR_F64), complement_f64(&mut f, t)),
-        _ => (0.9375, f.polynomial(square, &NEAR_F32), complement_f32(&mut f, t)),
-    };
+    let (near, complement) = (f.polynomial(square, &NEAR_F64), complement_f64(f, t));
     let near = f.fma(near, x, x);
     let one = f.constant(1.0);
     let far = f.sub(one, complement);
     let far = f.copy_sign(far, x);
-    let is_near = f.compare(Compare::Lt, t, bound);
+    let is_near = f.compare(Compare::Lt, t, 1.0);
     let result = f.select(is_near, near, far);
-    let valid = f.e.compare(Compare::Eq, dtype, x, x);
+    let valid = f.e.compare(Compare::Eq, DType::F64, x, x);
     f.select(valid, result, x)
-}
-
-/// `e^(t p(t) - t)`.
-fn complement_f32<A: Arithmetic>(f: &mut Float<A>, t: A::Value) -> A::Value {
-    let series = f.polynomial(t, &FAR_F32);
-    let minus = f.neg(t);
-    let power = f.fma(series, t, minus);
-    exp(f.e, DType::F32, power)
 }
 
 /// `e^(-t²) p((t - 2) / (t + 2))`; beyond 6 the complement is below half an ulp of 1.

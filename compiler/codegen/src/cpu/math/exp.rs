@@ -51,11 +51,7 @@ pub(in crate::cpu) fn exp<A: Arithmetic>(e: &mut A, dtype: DType, x: A::Value) -
     let mut f = Float { e, dtype };
     let double = dtype == DType::F64;
     let (low, high) = if double { (-746.0, 710.5) } else { (-104.5, 89.5) };
-    let (least, most) = (f.constant(low), f.constant(high));
-    let below = f.compare(Compare::Lt, x, low);
-    let x = f.select(below, least, x);
-    let above = f.e.compare(Compare::Lt, dtype, most, x);
-    let x = f.select(above, most, x);
+    let x = f.within(x, low, high);
     let turns = f.scale(x, std::f64::consts::LOG2_E);
     let (n, integer) = f.nearest(turns);
     let ln2 = if double { LN_2_F64 } else { LN_2_F32 };

@@ -108,6 +108,15 @@ impl<A: Arithmetic> Float<'_, A> {
         self.e.binary(op, DType::Bool, a, b)
     }
 
+    /// `a` where it lies between, else the bound that it passes; NaN stays.
+    fn within(&mut self, a: A::Value, least: f64, most: f64) -> A::Value {
+        let (least, most) = (self.constant(least), self.constant(most));
+        let below = self.e.compare(Compare::Lt, self.dtype, a, least);
+        let a = self.select(below, least, a);
+        let above = self.e.compare(Compare::Lt, self.dtype, most, a);
+        self.select(above, most, a)
+    }
+
     /// `c[0] + x (c[1] + x (…))`.
     fn polynomial(&mut self, x: A::Value, coefficients: &[f64]) -> A::Value {
         let (last, rest) = coefficients.split_last().expect("a polynomial has a coefficient");

@@ -153,6 +153,15 @@ impl Wide {
         rows().expect(HELD);
     }
 
+    /// A vector that iterations change, from what lies `bytes` past a cursor.
+    pub(in crate::cpu) fn variable_at(&mut self, cursor: usize, bytes: i32) -> u8 {
+        let variable = self.variables;
+        self.variables += 1;
+        let place = self.place(cursor, bytes);
+        self.width.load(&mut self.asm, variable, place);
+        variable
+    }
+
     /// Ends all variables: their registers are free.
     pub(in crate::cpu) fn drop_variables(&mut self) {
         self.flush();
@@ -215,7 +224,7 @@ impl Wide {
     }
 
     /// Brings the cursors into registers.
-    fn start(&mut self, cursors: &[Cursor]) {
+    pub(in crate::cpu) fn start(&mut self, cursors: &[Cursor]) {
         let listed = cursors.iter().filter(|c| matches!(c.start, Start::Listed { .. })).count();
         assert!(listed <= LISTED.len() + 1, "a leaf has at most {} listed pointers", LISTED.len() + 1);
         let mut registers = LISTED.to_vec();
@@ -471,6 +480,19 @@ impl LeafEmitter for Wide {
 
     fn each_step(&mut self, count: usize, cursors: &[Cursor], unroll: i64, body: &mut dyn FnMut(&mut Self, i64)) {
         self.start(cursors);
+        self.steps(count, cursors, unroll, body);
+    }
+}
+
+impl Wide {
+    /// `each_step` of cursors that were started.
+    pub(in crate::cpu) fn steps(
+        &mut self,
+        count: usize,
+        cursors: &[Cursor],
+        unroll: i64,
+        body: &mut dyn FnMut(&mut Self, i64),
+    ) {
         for together in [unroll, 1].into_iter().take(if unroll > 1 { 2 } else { 1 }) {
             let emitted = self.turns(PARAMETERS[count], cursors, together, body);
             emitted.expect(HELD);
