@@ -277,5 +277,6 @@ fn read(graph: &Graph, constant: ConstantId, form: &Form) -> Result<Bytes, Build
     match form {
         Form::AsIs | Form::Bytes(_) => Ok(Bytes::from(tensor)),
         Form::Panels(panels) => Ok(Bytes::copied(&panels.pack(tensor.bytes()))?),
+        Form::Interleaved(rows) => Ok(Bytes::copied(&rows.interleave(tensor.bytes()))?),
     }
 }

@@ -1,5 +1,7 @@
 //! Weights in the groups of a GGUF file stay packed in what is built, and kernels read them as the reference does.
 
+use mlc_codegen::base::Storage;
+use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_tests::golden::program;
 use std::path::Path;
 use std::process::Command;
@@ -61,6 +63,18 @@ model M {
 }
 "#;
 
+/// One table, gathered from and multiplied by.
+const TIED: &str = r#"mdl 1
+model M {
+  weights from "w.gguf"
+  dim s in 1..=8
+  entry main(x: f32[s, 64], ids: i64[s]) -> (y: f32[s, 80], rows: f32[s, 64]) {
+    weight table: f32[80, 64] from "table"
+    return (einsum("m i, o i -> m o", x, table), gather(table, ids))
+  }
+}
+"#;
+
 fn mlc(folder: &Path, words: &str) -> String {
     let mut command = Command::new(program().expect("mlc is built"));
     let output = command.args(words.split_whitespace()).current_dir(folder).output().expect("mlc runs");
@@ -87,4 +101,23 @@ fn groups_stay_packed() {
     let (packed, wide) = (2 * 64 * 64 / 32 * 18, 2 * 64 * 64 * 4);
     assert!(nibbles < packed + 9_000, "{nibbles} bytes");
     assert!(mixed > wide, "members of one family have one storage, and f32 holds both: {mixed} bytes");
+}
+
+/// A table that products read too has its rows side by side, once for both readers.
+#[test]
+fn tied_tables_are_kept_once() {
+    for format in [Q4_0, Q4_1] {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("w.gguf"), gguf(&[("table", format, [80, 64])])).expect("written");
+        std::fs::write(folder.path().join("m.mdl"), TIED).expect("written");
+        for (rows, ids) in [(1, "[79]"), (3, "[0,8,77]"), (7, "[1,2,3,4,5,6,72]")] {
+            let said = mlc(folder.path(), &format!("compare m.mdl -D s={rows} -i x=random:1 -i ids=i64[{rows}]={ids}"));
+            assert!(said.contains(&format!("y: f32[{rows}, 80]")) && !said.contains("differs"), "{said}");
+        }
+        mlc(folder.path(), "build m.mdl --verify");
+        let built = Artifact::open(&folder.path().join("m.mlc"), OpenOptions::default()).expect("it was built");
+        let [(storage, elements)] = built.plan.constants[..] else { panic!("one constant") };
+        assert!(matches!(storage, Storage::Interleaved(rows) if rows.depth == 64), "{storage:?}");
+        assert_eq!(storage.bytes_for(elements), Some(80 * 64 / 32 * format.bytes as i64));
+    }
 }

@@ -2,7 +2,7 @@
 
 mod support;
 
-use mlc_codegen::base::{DType, Dim, Packing, Scalar, Storage};
+use mlc_codegen::base::{DType, Dim, Interleaved, Packing, Scalar, Storage};
 use mlc_codegen::cpu::panels::{PANEL, packed_panels};
 use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
@@ -133,6 +133,36 @@ fn narrow_and_packed_weights() {
     }
     for storage in [DType::I4, DType::U4].map(Storage::Plain) {
         run(&gemm(Lie::Rows, storage, false, 64), [3, 9, 64], 9 * 64, "contract", CLOSE);
+    }
+}
+
+/// Whether a leaf of the kernel moves the top code of a word of eight or four down.
+fn makes_columns(kernel: &Kernel) -> bool {
+    support::leaves(kernel, mlc_codegen::cpu::Isa::Avx2).iter().any(|leaf| {
+        let mut decoder = iced_x86::Decoder::new(64, leaf, iced_x86::DecoderOptions::NONE);
+        decoder.iter().any(|instruction| instruction.mnemonic() == iced_x86::Mnemonic::Vpsrld)
+    })
+}
+
+/// Rows side by side: few and many rows on the left, parts with and without four streams, last panels that are not whole,
+/// and columns that are no whole blocks, which are read one by one.
+#[test]
+fn rows_side_by_side() {
+    for packing in [Packing::Q8_0, Packing::Q4_0, Packing::Q4_1] {
+        let near = Near { absolute: 2e-4, relative: 1e-4 };
+        for [m, n, k] in [[1, 8, 32], [1, 264, 96], [2, 88, 64], [4, 568, 32], [5, 24, 160], [7, 72, 64], [0, 16, 32]] {
+            let storage = Storage::Interleaved(Interleaved::new(packing, k).expect("whole groups"));
+            for prologue in [false, true] {
+                let mut kernel = gemm(Lie::Rows, storage, prologue, k);
+                kernel.axes[1].extent = Dim::from(n);
+                assert!(makes_columns(&kernel), "blocks are read as they lie");
+                run(&kernel, [m, n, k], n * k, "contract", near);
+            }
+        }
+        for [m, n] in [[1, 11], [6, 20]] {
+            let storage = Storage::Interleaved(Interleaved::new(packing, 64).expect("whole groups"));
+            run(&gemm(Lie::Rows, storage, false, 64), [m, n, 64], n * 64, "contract", near);
+        }
     }
 }
 

@@ -4,7 +4,7 @@
 mod support;
 
 use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, OpKind, Register};
-use mlc_codegen::base::{DType, Dense, Form, Packing, Sparse, Storage};
+use mlc_codegen::base::{DType, Dense, Form, Interleaved, Packing, Sparse, Storage};
 use mlc_codegen::cpu::Isa;
 use mlc_codegen::cpu::panels::{PANEL, packed_panels};
 use mlc_codegen::kernel::{Binary, Body, Contract, Kernel, Node, Role, Unary, sparse_right};
@@ -53,6 +53,18 @@ fn panels(depth: i64) -> Kernel {
     b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
 }
 
+fn side_by_side(packing: Packing) -> Kernel {
+    let storage = Storage::Interleaved(Interleaved::new(packing, 64).expect("whole groups"));
+    let mut b = Build::new("side by side");
+    let (m, n, k) = (b.axis("m", slot(0)), b.axis("n", 24), b.axis("k", 64));
+    let (x, w, y) = (b.input(DType::F32), b.buffer("w", storage, Role::Read), b.output(DType::F32));
+    let (a, right) = (b.read_dense(x, &[m, k]), b.read_dense(w, &[n, k]));
+    let value = b.0.expr.push(Node::Accumulator);
+    let stores = vec![b.store_dense(y, &[m, n], value)];
+    let (m, n, k) = (vec![m], vec![n], vec![k]);
+    b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
+}
+
 /// The columns past the last are neither read nor written: vectors that are not whole go through a mask.
 #[test]
 fn rests_of_columns_are_masked() {
@@ -72,12 +84,39 @@ fn rests_of_columns_are_masked() {
 #[test]
 fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
     for isa in [Isa::Avx2, Isa::Avx512] {
-        for kernel in [gemm(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)] {
+        let packings = [Packing::Q8_0, Packing::Q4_0, Packing::Q4_1].map(side_by_side);
+        for kernel in [gemm(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)].into_iter().chain(packings) {
             let leaves = leaves(&kernel, isa);
             assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
             for (number, bytes) in leaves.iter().enumerate() {
                 check(isa, number, bytes);
             }
+        }
+    }
+}
+
+/// A product of eight codes with eight numbers takes a mask or a shift, a conversion and a multiplication, all codes of four
+/// streams in one turn; nothing is stored but masks, once, and results.
+#[test]
+fn codes_side_by_side_take_three_instructions() {
+    for (packing, codes) in [(Packing::Q8_0, 4), (Packing::Q4_0, 8), (Packing::Q4_1, 8)] {
+        for isa in [Isa::Avx2, Isa::Avx512] {
+            let count = |bytes: &[u8], mnemonics: &[Mnemonic]| {
+                let decoder = Decoder::with_ip(64, bytes, 0, DecoderOptions::NONE);
+                decoder.into_iter().filter(|instruction| mnemonics.contains(&instruction.mnemonic())).count()
+            };
+            let all = leaves(&side_by_side(packing), isa);
+            let is_dots = |bytes: &&Vec<u8>| {
+                let converted = count(bytes, &[Mnemonic::Vcvtdq2ps]);
+                converted == 4 * 32 && count(bytes, &[Mnemonic::Vcvtph2ps]) > 0
+            };
+            let [dots] = all.iter().filter(is_dots).collect::<Vec<_>>()[..] else { panic!("{packing:?} has one leaf") };
+            assert_eq!(count(dots, &[Mnemonic::Vpand]), 4 * (32 - 32 / codes), "{packing:?}");
+            assert_eq!(count(dots, &[Mnemonic::Vpsrld]), 4 * 32 / codes, "{packing:?}");
+            let moves = Decoder::with_ip(64, dots, 0, DecoderOptions::NONE).into_iter().filter(|instruction| {
+                instruction.mnemonic() == Mnemonic::Vmovups && instruction.op0_kind() == OpKind::Memory
+            });
+            assert_eq!(moves.count(), 8, "{packing:?}: results are cleared and stored");
         }
     }
 }

@@ -265,7 +265,7 @@ impl<'t> Elaborator<'t> {
             .note("only narrower floats and integers are widened when a weight is read");
         self.report(match found {
             Storage::Plain(kept) => diagnostic.help(format!("declare it as {kept} and cast it, or convert the file")),
-            Storage::Packed(_) | Storage::Sparse(_) => {
+            Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) => {
                 diagnostic.help("declare it as f32: packed weights are read as f32")
             }
         })

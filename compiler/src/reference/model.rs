@@ -178,7 +178,7 @@ pub(super) fn read(graph: &Graph, id: ConstantId) -> Result<Tensor, Refusal> {
     };
     let kept = match constant.storage {
         Storage::Plain(dtype) => tensor.cast(dtype),
-        Storage::Packed(_) | Storage::Sparse(_) => Ok(tensor),
+        Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) => Ok(tensor),
     };
     kept.and_then(|kept| kept.cast(constant.ty.dtype))
         .map_err(|error| Refusal::new("MDL0704", error.to_string(), constant.loc))

@@ -54,7 +54,9 @@ impl Arena {
 fn bytes(slots: &mut Slots, storage: Storage, elements: &Dim) -> Dim {
     let bits = match storage {
         Storage::Plain(dtype) => i64::from(dtype.bits()),
-        Storage::Packed(_) | Storage::Sparse(_) => unreachable!("only constants are packed or sparse"),
+        Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) => {
+            unreachable!("only constants are packed or sparse")
+        }
     };
     slots.ceil_div(&(elements.clone() * bits), 512) * 64
 }

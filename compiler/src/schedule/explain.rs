@@ -248,6 +248,7 @@ impl Explain<'_> {
         }
         match storage {
             Storage::Plain(dtype) => self.slots.ceil_div(&(elements * i64::from(dtype.bits())), 8),
+            Storage::Interleaved(rows) => self.slots.ceil_div(&(elements * rows.packing.bytes()), 32),
             Storage::Sparse(sparse) => Dim::from(sparse.bytes()),
             Storage::Packed(packing) => self.slots.ceil_div(&(elements * packing.bytes()), packing.elements()),
         }

@@ -1,11 +1,14 @@
-//! Weights in panels, as tiles and windows read them: packed once by the build instead of in every call.
+//! Weights in panels, as tiles and windows read them, and packed rows side by side, as products with few rows do: laid out
+//! once by the build instead of in every call.
 //!
-//! Invariant: all reads of a constant, in every call of every entry, agree on one form; a constant that is also read
-//! otherwise, as a table that a gather reads too, stays as it is.
+//! Invariant: all reads of a constant, in every call of every entry, agree on one form. A constant of f32 that is also read
+//! otherwise, as a table that a gather reads too, stays as it is; packed rows keep their element numbers, so that whoever
+//! picks elements one by one finds them in either form.
 
 use super::kernels::Kernels;
 use super::steps::{each_argument, each_call_mut};
-use mlc_codegen::base::Dim;
+use mlc_codegen::base::{Dim, Interleaved, Storage};
+use mlc_codegen::cpu::interleaved::{self, Taste, taste};
 use mlc_codegen::cpu::panels::{Panels, wanted};
 use mlc_codegen::kernel::{Argument, BufferDef, BufferId, Call, Kernel, KernelId, Place, Plan};
 use std::collections::HashMap;
@@ -17,28 +20,37 @@ pub enum Form {
     AsIs,
     /// In panels.
     Panels(Panels),
+    /// Packed rows side by side.
+    Interleaved(Interleaved),
     /// As these bytes: a sparse matrix.
     Bytes(Vec<u8>),
 }
 
-/// Gives kernels the panels of constants wherever all their readers can take them; the form of each constant.
+/// Gives kernels the forms of constants wherever all their readers can take them; the form of each constant.
 pub(super) fn arrange(plan: &mut Plan) -> Vec<Form> {
     let forms = chosen(plan);
     let elements = |form: &Form| match form {
-        Form::AsIs | Form::Bytes(_) => None,
+        Form::AsIs | Form::Interleaved(_) | Form::Bytes(_) => None,
         Form::Panels(panels) => Some(panels.elements()),
     };
+    let storage = |form: &Form| match form {
+        Form::Interleaved(rows) => Some(Storage::Interleaved(*rows)),
+        _ => None,
+    };
     for (form, row) in forms.iter().zip(&mut plan.constants) {
-        row.1 = elements(form).unwrap_or(row.1);
+        *row = (storage(form).unwrap_or(row.0), elements(form).unwrap_or(row.1));
     }
     let (old, mut kernels) = (std::mem::take(&mut plan.kernels), Kernels::default());
-    let mut known: HashMap<(KernelId, Vec<BufferId>), KernelId> = HashMap::new();
+    let mut known: HashMap<(KernelId, Vec<LaidOut>), KernelId> = HashMap::new();
     for entry in &mut plan.entries {
         let buffers = &mut entry.buffers;
         each_call_mut(&mut entry.steps, &mut |call| {
-            let packed = |argument: &Argument| constant_of(buffers, argument).is_some_and(|c| forms[c] != Form::AsIs);
-            let packed = (0..).map(BufferId).zip(&call.arguments).filter(|(_, argument)| packed(argument));
-            let packed: Vec<BufferId> = packed.map(|(buffer, _)| buffer).collect();
+            let laid_out = |(buffer, argument): (BufferId, &Argument)| match &forms[constant_of(buffers, argument)?] {
+                Form::AsIs | Form::Bytes(_) => None,
+                Form::Panels(_) => Some((buffer, None)),
+                Form::Interleaved(rows) => Some((buffer, Some(*rows))),
+            };
+            let packed: Vec<LaidOut> = (0..).map(BufferId).zip(&call.arguments).filter_map(laid_out).collect();
             for variant in &mut call.variants {
                 let kernel = &old[variant.kernel.0 as usize];
                 let key = (variant.kernel, packed.clone());
@@ -46,10 +58,12 @@ pub(super) fn arrange(plan: &mut Plan) -> Vec<Form> {
             }
         });
         for buffer in buffers {
-            if let Place::Constant(constant) = buffer.place
-                && let Some(elements) = elements(&forms[constant as usize])
-            {
-                buffer.elements = Dim::from(elements);
+            if let Place::Constant(constant) = buffer.place {
+                let form = &forms[constant as usize];
+                buffer.storage = storage(form).unwrap_or(buffer.storage);
+                if let Some(elements) = elements(form) {
+                    buffer.elements = Dim::from(elements);
+                }
             }
         }
     }
@@ -57,11 +71,14 @@ pub(super) fn arrange(plan: &mut Plan) -> Vec<Form> {
     forms
 }
 
-/// A kernel that reads some of its buffers in panels.
-fn reading(kernel: &Kernel, packed: &[BufferId]) -> Kernel {
-    packed.iter().fold(kernel.clone(), |kernel, buffer| {
-        let (_, laid_out) = wanted(&kernel, *buffer).expect("the form was chosen because kernels can take it");
-        laid_out
+/// A buffer that is read side by side, or else in panels.
+type LaidOut = (BufferId, Option<Interleaved>);
+
+/// A kernel that reads some of its buffers as they are laid out.
+fn reading(kernel: &Kernel, packed: &[LaidOut]) -> Kernel {
+    packed.iter().fold(kernel.clone(), |kernel, (buffer, rows)| match rows {
+        Some(rows) => interleaved::reading(&kernel, *buffer, *rows),
+        None => wanted(&kernel, *buffer).expect("the form was chosen because kernels can take it").1,
     })
 }
 
@@ -73,7 +90,7 @@ fn constant_of(buffers: &[BufferDef], argument: &Argument) -> Option<usize> {
     }
 }
 
-/// The largest set of constants that every reader takes in panels.
+/// The largest set of constants whose readers all take one form.
 fn chosen(plan: &Plan) -> Vec<Form> {
     let mut wanted: Vec<Option<Form>> = vec![None; plan.constants.len()];
     let mut asked = HashMap::new();
@@ -90,11 +107,16 @@ fn chosen(plan: &Plan) -> Vec<Form> {
                 return;
             }
             let all = constants.len() == places.len();
-            let form = reader.filter(|_| all).and_then(|(call, buffer)| form_for(plan, &mut asked, call, buffer));
-            let form = form.map_or(Form::AsIs, Form::Panels);
+            let form = match reader.filter(|_| all) {
+                Some((call, buffer)) => form_for(plan, &mut asked, call, buffer),
+                None => Some(Form::AsIs),
+            };
             for constant in &constants {
+                let Some(form) = &form else { continue };
+                let fits =
+                    !matches!(form, Form::Interleaved(rows) if plan.constants[*constant].1 % rows.elements() != 0);
                 let old = wanted[*constant].get_or_insert_with(|| form.clone());
-                if *old != form {
+                if old != form || !fits {
                     *old = Form::AsIs;
                 }
             }
@@ -105,7 +127,7 @@ fn chosen(plan: &Plan) -> Vec<Form> {
     let mut changed = true;
     while std::mem::take(&mut changed) {
         for constants in &together {
-            if constants.iter().any(|c| forms[*c] == Form::AsIs) {
+            if constants.iter().any(|c| forms[*c] == Form::AsIs || forms[*c] != forms[constants[0]]) {
                 for constant in constants {
                     changed |= std::mem::replace(&mut forms[*constant], Form::AsIs) != Form::AsIs;
                 }
@@ -115,16 +137,26 @@ fn chosen(plan: &Plan) -> Vec<Form> {
     forms
 }
 
-/// What kernels want of their buffers, as far as it was asked.
-type Asked = HashMap<(KernelId, BufferId), Option<Panels>>;
+/// What kernels want of their buffers, as far as it was asked; `None` where any form will do.
+type Asked = HashMap<(KernelId, BufferId), Option<Form>>;
 
-/// The form in which all variants of a call take a buffer.
-fn form_for(plan: &Plan, asked: &mut Asked, call: &Call, buffer: BufferId) -> Option<Panels> {
-    let mut forms = call.variants.iter().map(|variant| {
+/// The form in which all variants of a call take a buffer; `None` where any will do.
+fn form_for(plan: &Plan, asked: &mut Asked, call: &Call, buffer: BufferId) -> Option<Form> {
+    let mut forms = call.variants.iter().filter_map(|variant| {
         let kernel = &plan.kernels[variant.kernel.0 as usize];
-        let form = asked.entry((variant.kernel, buffer));
-        form.or_insert_with(|| wanted(kernel, buffer).map(|(panels, _)| panels)).clone()
+        asked.entry((variant.kernel, buffer)).or_insert_with(|| wish(kernel, buffer)).clone()
     });
-    let first = forms.next()??;
-    forms.all(|form| form.as_ref() == Some(&first)).then_some(first)
+    let first = forms.next()?;
+    Some(if forms.all(|form| form == first) { first } else { Form::AsIs })
+}
+
+fn wish(kernel: &Kernel, buffer: BufferId) -> Option<Form> {
+    if let Storage::Packed(_) = kernel.buffer(buffer).storage {
+        return match taste(kernel, buffer) {
+            Taste::Indifferent => None,
+            Taste::Refuses => Some(Form::AsIs),
+            Taste::Wants(rows) => Some(Form::Interleaved(rows)),
+        };
+    }
+    Some(wanted(kernel, buffer).map_or(Form::AsIs, |(panels, _)| Form::Panels(panels)))
 }

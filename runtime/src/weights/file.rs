@@ -247,7 +247,9 @@ impl WeightFile {
         let tensor = match entry.storage {
             Storage::Plain(dtype) => Tensor::new(dtype, entry.shape.as_slice(), &bytes),
             Storage::Packed(packing) => unpacked(packing, &entry.shape, &bytes),
-            Storage::Sparse(_) => unreachable!("no file of weights is sparse"),
+            Storage::Interleaved(_) | Storage::Sparse(_) => {
+                unreachable!("no file of weights is sparse or has rows side by side")
+            }
         };
         tensor.map_err(|cause| Fault::Memory { name: Name(name.into()), cause }.of(&self.path))
     }

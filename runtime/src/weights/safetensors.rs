@@ -94,7 +94,9 @@ pub(super) fn whole_groups(storage: Storage, shape: &[usize]) -> bool {
     match storage {
         Storage::Plain(_) => true,
         Storage::Packed(packing) => shape.last().is_some_and(|dim| dim.is_multiple_of(packing.elements() as usize)),
-        Storage::Sparse(_) => unreachable!("no file of weights is sparse"),
+        Storage::Interleaved(_) | Storage::Sparse(_) => {
+            unreachable!("no file of weights is sparse or has rows side by side")
+        }
     }
 }
 

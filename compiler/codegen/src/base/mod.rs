@@ -4,6 +4,7 @@
 
 mod dim;
 mod dtype;
+mod interleaved;
 mod interval;
 mod scalar;
 mod slots;
@@ -12,6 +13,7 @@ mod storage;
 
 pub use dim::{Dim, Slot};
 pub use dtype::DType;
+pub use interleaved::{Interleaved, ROWS};
 pub use interval::Interval;
 pub use scalar::Scalar;
 pub use slots::{SizeError, SlotDef, Slots, Truth};

@@ -2,7 +2,7 @@
 //!
 //! The group formats are those of GGUF (ggml-common.h): a weight is read as f32, its bytes stay packed.
 
-use super::{DType, Sparse};
+use super::{DType, Interleaved, Sparse};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -36,6 +36,8 @@ pub enum Storage {
     Plain(DType),
     /// Groups along the last axis, read as f32.
     Packed(Packing),
+    /// The same groups, eight rows side by side.
+    Interleaved(Interleaved),
     /// A matrix of f32 that leaves zeros out. Only the right side of a contraction reads it.
     Sparse(Sparse),
 }
@@ -80,7 +82,7 @@ impl Storage {
     pub fn compute(self) -> DType {
         match self {
             Storage::Plain(dtype) => dtype.compute(),
-            Storage::Packed(_) | Storage::Sparse(_) => DType::F32,
+            Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) => DType::F32,
         }
     }
 
@@ -89,6 +91,7 @@ impl Storage {
         match self {
             Storage::Plain(dtype) => dtype.bytes_for(count),
             Storage::Packed(p) => count.checked_add(p.elements() - 1)?.div_euclid(p.elements()).checked_mul(p.bytes()),
+            Storage::Interleaved(rows) => rows.bytes_for(count),
             Storage::Sparse(sparse) => (count <= sparse.elements()).then(|| sparse.bytes()),
         }
     }
@@ -98,7 +101,7 @@ impl fmt::Display for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Storage::Plain(dtype) => f.pad(dtype.name()),
-            Storage::Packed(packing) => f.pad(packing.name()),
+            Storage::Packed(packing) | Storage::Interleaved(Interleaved { packing, .. }) => f.pad(packing.name()),
             Storage::Sparse(sparse) => f.pad(&format!("sparse[{}, {}]", sparse.rows, sparse.columns)),
         }
     }

@@ -163,6 +163,7 @@ fn right_side(kernel: &Kernel, c: &Contract) -> Right {
         Storage::Plain(dtype) if dtype.bits() < 8 => None,
         Storage::Plain(_) => Some(1),
         Storage::Packed(packing) => Some(packing.elements()),
+        Storage::Interleaved(rows) => Some(rows.packing.elements()),
         Storage::Sparse(_) => unreachable!("sparse products have a lowering of their own"),
     };
     // Rows of groups begin with a group and end with one.

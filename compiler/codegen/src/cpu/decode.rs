@@ -3,7 +3,7 @@
 use super::clif::{Parts, proved};
 use super::driver::Driver;
 use super::rounding;
-use crate::base::{DType, Packing};
+use crate::base::{DType, Interleaved, Packing, ROWS};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, I32};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -34,6 +34,43 @@ impl Driver<'_, '_> {
             }
             Packing::Q4K => self.decode_q4_k(start, i),
             Packing::Q6K => self.decode_q6_k(start, i),
+        }
+    }
+
+    /// Element `element` of rows that lie side by side.
+    pub(super) fn decode_interleaved(&mut self, rows: Interleaved, buffer: Value, element: Value) -> Value {
+        let depth = i64::from(rows.depth);
+        let row = self.floor_divide(element, depth);
+        let before = self.times(row, depth);
+        let column = self.b.ins().isub(element, before);
+        let (eight, lane) = (self.floor_divide(row, ROWS), self.b.ins().band_imm_s(row, ROWS - 1));
+        let (block, i) = (self.floor_divide(column, 32), self.b.ins().band_imm_s(column, 31));
+        let [eights, blocks] = [(eight, rows.row()), (block, rows.block())].map(|(n, bytes)| self.times(n, bytes));
+        let block = self.offset(buffer, eights);
+        let block = self.offset(block, blocks);
+        let skipped = self.times(lane, 2);
+        let halves = self.offset(block, skipped);
+        let word = self.floor_divide(i, rows.codes());
+        let word = self.times(word, 4 * ROWS);
+        let lane = self.times(lane, 4);
+        let at = self.offset(block, word);
+        let at = self.offset(at, lane);
+        let code = self.b.ins().band_imm_s(i, rows.codes() - 1);
+        let shift = self.times(code, 32 / rows.codes());
+        let shift = self.b.ins().ireduce(I32, shift);
+        let word = self.b.ins().load(I32, proved(), at, rows.header() as i32);
+        let word = self.b.ins().ushr(word, shift);
+        let code = self.b.ins().band_imm_s(word, if rows.codes() == 4 { 255 } else { 15 });
+        match rows.packing {
+            Packing::Q4_1 => {
+                let value = self.scaled(halves, 0, code);
+                let minimum = self.half(halves, 2 * ROWS as i32);
+                self.b.ins().fadd(value, minimum)
+            }
+            packing => {
+                let code = self.b.ins().iadd_imm_s(code, if packing == Packing::Q8_0 { -128 } else { -8 });
+                self.scaled(halves, 0, code)
+            }
         }
     }
 

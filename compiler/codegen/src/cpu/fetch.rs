@@ -14,6 +14,16 @@ impl Driver<'_, '_> {
     pub(super) fn fetch(&mut self, storage: Storage, buffer: Value, element: Value, count: Value, to: Value) {
         match storage {
             Storage::Plain(dtype) => self.fetch_plain(dtype, buffer, element, count, to),
+            Storage::Interleaved(rows) => {
+                let zero = self.integer(0);
+                self.each(zero, count, 1, &mut |d, i| {
+                    let element = d.b.ins().iadd(element, i);
+                    let number = d.decode_interleaved(rows, buffer, element);
+                    let skipped = d.times(i, 4);
+                    let at = d.offset(to, skipped);
+                    d.write(number, at, 0);
+                });
+            }
             Storage::Sparse(_) => unreachable!("sparse products have a lowering of their own"),
             Storage::Packed(packing) => {
                 let (zero, elements) = (self.integer(0), packing.elements());

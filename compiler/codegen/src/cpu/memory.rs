@@ -58,6 +58,9 @@ impl Driver<'_, '_> {
     fn load_element(&mut self, access: &Access, element: Value) -> Value {
         match self.kernel.buffer(access.buffer).storage {
             Storage::Packed(packing) => self.decode(packing, self.buffers[access.buffer.0 as usize], element),
+            Storage::Interleaved(rows) => {
+                self.decode_interleaved(rows, self.buffers[access.buffer.0 as usize], element)
+            }
             Storage::Sparse(_) => unreachable!("sparse products have a lowering of their own"),
             Storage::Plain(dtype @ (DType::I4 | DType::U4)) => {
                 let byte = self.b.ins().sshr_imm_s(element, 1);

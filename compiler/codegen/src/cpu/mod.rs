@@ -20,6 +20,7 @@ mod driver;
 mod epilogue;
 mod expr;
 mod fetch;
+pub mod interleaved;
 mod lanes;
 mod lanewise;
 mod leaves;

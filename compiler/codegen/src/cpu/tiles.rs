@@ -5,6 +5,7 @@
 use super::chain;
 use super::contract::{ContractPlan, LANES, ROW_GAP, row_access};
 use super::driver::{Accumulator, Driver};
+use super::interleaved::{self, SideBySide};
 use super::leaves;
 use super::nest::Lanes;
 use super::pack::{self, Right};
@@ -17,6 +18,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// What a lowering in progress keeps at hand.
+#[derive(Clone, Copy)]
 pub(super) struct Frame {
     pub(super) depth: Value,
     /// Scratch of this part: evaluated left rows, a panel, fetched rows of the right side.
@@ -32,6 +34,13 @@ pub(super) struct Frame {
     first_row: Value,
     pub(super) height: Value,
     pub(super) width: Value,
+}
+
+impl Frame {
+    /// The same with a tile elsewhere.
+    pub(super) fn with_tile(&self, tile: Value) -> Frame {
+        Frame { tile, ..*self }
+    }
 }
 
 /// Emits the loops around the leaves.
@@ -63,6 +72,12 @@ pub(super) fn lower(d: &mut Driver, plan: &ContractPlan) {
         let mut each_panel = |d: &mut Driver, rows| {
             d.each(panels.0, panels.1, 1, &mut |d, panel| emit_panel(d, plan, &f, panel, rows));
         };
+        if let Some(side) = SideBySide::new(plan, d.isa) {
+            let few = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, f.height, DOT_ROWS);
+            d.when(few, &mut |d| interleaved::dot_panels(d, plan, &f, &side, (from, to), panels));
+            let many = d.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, f.height, DOT_ROWS);
+            return d.when(many, &mut |d| each_panel(d, (from, to)));
+        }
         match plan.right {
             Right::Panels(_) => each_block(d, plan, f.depth, (from, to), &mut each_panel),
             _ => each_panel(d, (from, to)),
@@ -139,6 +154,10 @@ fn emit_panel(d: &mut Driver, plan: &ContractPlan, f: &Frame, panel: Value, (fro
         }
         Right::Strips => strips(d, plan, f, n, (from, to)),
         Right::Rows(storage) => {
+            if let Some(side) = SideBySide::new(plan, d.isa) {
+                interleaved::unpack(d, plan, f, &side, n);
+                return tiles(d, f.panel);
+            }
             let few = d.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, f.height, DOT_ROWS);
             let (dots, whole, end) = (d.b.create_block(), d.b.create_block(), d.b.create_block());
             d.b.ins().brif(few, dots, &[], whole, &[]);

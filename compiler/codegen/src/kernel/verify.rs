@@ -39,6 +39,9 @@ pub enum VerifyError {
     /// A store to a packed or 4-bit buffer.
     #[error("buffer {0:?} is packed and cannot be written")]
     PackedWrite(BufferId),
+    /// Rows side by side that are not whole groups.
+    #[error("buffer {0:?} has rows side by side that cannot be")]
+    UnsoundRows(BufferId),
     /// A sparse buffer that is read otherwise than as the right side of a contraction in f32, row by row along k.
     #[error("buffer {0:?} is sparse and is read otherwise than its form allows")]
     SparseRead(BufferId),
@@ -141,7 +144,12 @@ fn verify_access(kernel: &Kernel, access: &Access, role: Role, slots: u32) -> Re
     match (role, buffer.role, buffer.storage) {
         (Role::Write, Role::Read, _) => return Err(VerifyError::WriteToRead(access.buffer)),
         (Role::Read, Role::Write, _) => return Err(VerifyError::ReadOfWrite(access.buffer)),
-        (Role::Write, _, Storage::Packed(_) | Storage::Sparse(_) | Storage::Plain(DType::I4 | DType::U4)) => {
+        (_, _, Storage::Interleaved(rows)) if !rows.is_sound() => return Err(VerifyError::UnsoundRows(access.buffer)),
+        (
+            Role::Write,
+            _,
+            Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) | Storage::Plain(DType::I4 | DType::U4),
+        ) => {
             return Err(VerifyError::PackedWrite(access.buffer));
         }
         _ => {}

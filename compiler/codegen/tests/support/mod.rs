@@ -50,6 +50,11 @@ pub fn random_bytes(storage: Storage, elements: i64, random: &mut Random) -> Vec
             }
         }
         Storage::Plain(_) => {}
+        Storage::Interleaved(rows) => {
+            let packed =
+                random_bytes(Storage::Packed(rows.packing), all.len() as i64 / rows.row() * rows.elements(), random);
+            all = rows.interleave(&packed);
+        }
         Storage::Sparse(_) => unreachable!("sparse matrices are encoded"),
         Storage::Packed(packing) => {
             let (at, count): (&[usize], _) = match packing.name() {

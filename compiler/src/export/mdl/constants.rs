@@ -126,7 +126,7 @@ impl Constants {
         let ConstantData::Tensor(tensor) = &constant.data else { return };
         let kept = match constant.storage {
             Storage::Plain(dtype) => tensor.cast(dtype).unwrap_or_else(|_| tensor.clone()),
-            Storage::Packed(_) | Storage::Sparse(_) => tensor.clone(),
+            Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) => tensor.clone(),
         };
         self.taken.insert(key.clone());
         self.keys.insert(id, key.clone());

@@ -80,7 +80,7 @@ impl Walk<'_> {
         let narrower = |kept: DType| ty.dtype == DType::F32 && matches!(kept, DType::F16 | DType::BF16);
         let readable = match constant.storage {
             Storage::Plain(kept) => kept == ty.dtype || narrower(kept),
-            Storage::Sparse(_) => false,
+            Storage::Interleaved(_) | Storage::Sparse(_) => false,
             Storage::Packed(packing) => {
                 ty.dtype == DType::F32 && shape.last().is_some_and(|last| last % packing.elements() == 0)
             }

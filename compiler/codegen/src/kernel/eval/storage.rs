@@ -13,6 +13,10 @@ pub fn read_element(storage: Storage, bytes: &[u8], element: i64) -> Scalar {
             let group = &bytes[element / count * size..][..size];
             Scalar::F32(decode(packing, group, element % count))
         }
+        Storage::Interleaved(rows) => {
+            let (group, i) = rows.group(bytes, element);
+            Scalar::F32(decode(rows.packing, &group, i))
+        }
         Storage::Sparse(sparse) => Scalar::F32(sparse.element(bytes, element)),
         Storage::Plain(dtype) => read_plain(dtype, bytes, element),
     }
