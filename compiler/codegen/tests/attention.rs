@@ -19,9 +19,21 @@ enum Sees {
 
 /// Slots: tokens, past, keys. Two kv heads of three queries each.
 fn attention(cache: DType, io: DType, sees: Sees, mask: bool, blind_is_zero: bool) -> Kernel {
+    attention_of([20, 21], cache, io, sees, mask, blind_is_zero)
+}
+
+/// The same with keys and values of these lengths.
+fn attention_of(
+    [depth, width]: [i64; 2],
+    cache: DType,
+    io: DType,
+    sees: Sees,
+    mask: bool,
+    blind_is_zero: bool,
+) -> Kernel {
     let mut b = Build::new("attention");
     let (h, g, t) = (b.axis("h", 2), b.axis("g", 3), b.axis("t", slot(0)));
-    let (n, d, e) = (b.axis("n", slot(2)), b.axis("d", 20), b.axis("e", 21));
+    let (n, d, e) = (b.axis("n", slot(2)), b.axis("d", depth), b.axis("e", width));
     let (q, k, v) = (b.input(io), b.input(cache), b.input(cache));
     let (masks, y) = (b.input(DType::F32), b.output(io));
     let query = b.read_dense(q, &[t, h, g, d]);
@@ -66,12 +78,13 @@ fn run(kernel: &Kernel, [tokens, past, keys]: [i64; 3], path: &str, near: Near, 
         let row = keys as usize * 4;
         masks[..row].chunks_exact_mut(4).for_each(|m| m.copy_from_slice(&f32::NEG_INFINITY.to_le_bytes()));
     }
+    let [depth, width] = [4, 5].map(|axis: usize| kernel.axes[axis].extent.as_constant().expect("a constant"));
     let buffers = [
-        random_bytes(storage(0), tokens * 6 * 20, &mut random),
-        random_bytes(storage(1), keys * 2 * 20, &mut random),
-        random_bytes(storage(2), keys * 2 * 21, &mut random),
+        random_bytes(storage(0), tokens * 6 * depth, &mut random),
+        random_bytes(storage(1), keys * 2 * depth, &mut random),
+        random_bytes(storage(2), keys * 2 * width, &mut random),
         masks,
-        random_bytes(storage(4), tokens * 6 * 21, &mut random),
+        random_bytes(storage(4), tokens * 6 * width, &mut random),
     ];
     hold(kernel, &[tokens, past, keys], &buffers, path, near);
 }
@@ -89,6 +102,19 @@ fn rows_see_what_they_may() {
     }
     let half = Near { absolute: 1e-3, relative: 1e-3 };
     run(&attention(DType::F16, DType::F16, Sees::Past, false, true), [4, 3, 7], "attention", half, false);
+}
+
+/// Keys and values of whole vectors, one by one and in fours, in windows that begin anywhere.
+#[test]
+fn rows_of_whole_vectors() {
+    for cache in [DType::F32, DType::F16, DType::BF16] {
+        for lengths in [[64, 64], [8, 104], [40, 16], [20, 32], [32, 21]] {
+            for (sees, size) in [(Sees::Past, [1, 6, 7]), (Sees::Window, [3, 9, 12]), (Sees::Past, [2, 0, 0])] {
+                let kernel = attention_of(lengths, cache, DType::F32, sees, true, true);
+                run(&kernel, size, "attention", CLOSE, false);
+            }
+        }
+    }
 }
 
 #[test]

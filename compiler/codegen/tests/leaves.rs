@@ -85,7 +85,9 @@ fn rests_of_columns_are_masked() {
 fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
     for isa in [Isa::Avx2, Isa::Avx512] {
         let packings = [Packing::Q8_0, Packing::Q4_0, Packing::Q4_1].map(side_by_side);
-        for kernel in [gemm(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)].into_iter().chain(packings) {
+        for kernel in
+            [gemm(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)].into_iter().chain(packings)
+        {
             let leaves = leaves(&kernel, isa);
             assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
             for (number, bytes) in leaves.iter().enumerate() {
@@ -186,7 +188,9 @@ fn check(isa: Isa, number: usize, bytes: &[u8]) {
                 let own = [Register::RBX, Register::RBP, Register::R12, Register::R13, Register::R14, Register::R15];
                 let written = instruction.op0_register();
                 assert!(!own.contains(&written) || pushed.contains(&written), "the caller's register: {place}");
-                stack &= instruction.memory_base() != Register::RSP;
+                // Masks and factors of 32 bits come from there once; vectors and pointers never go there.
+                let stored = instruction.memory_base() == Register::RSP && instruction.op0_kind() == OpKind::Memory;
+                stack &= !stored || instruction.op1_register() == Register::EAX;
             }
         }
         if name.starts_with('J') {

@@ -6,6 +6,7 @@
 
 use super::address::{Motion, motion};
 use super::arithmetic::Arithmetic;
+use super::attention_rows::Rows;
 use super::clif::{Clif, Parts};
 use super::contract::row_access;
 use super::driver::{Accumulator, Driver};
@@ -21,7 +22,7 @@ use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// How an attention runs.
 pub(super) struct AttentionPlan<'k> {
-    kernel: &'k Kernel,
+    pub(super) kernel: &'k Kernel,
     pub(super) a: &'k Attention,
     /// Keys and values that are read in place.
     pub(super) keys: Option<&'k Access>,
@@ -38,9 +39,9 @@ pub(super) struct AttentionPlan<'k> {
 pub(super) struct Frame {
     pub(super) keys: Value,
     pub(super) values: Value,
-    query: Value,
-    scores: Value,
-    out: Value,
+    pub(super) query: Value,
+    pub(super) scores: Value,
+    pub(super) out: Value,
     pub(super) depth: Value,
     pub(super) width: Value,
     blind_is_zero: bool,
@@ -109,11 +110,12 @@ impl<'k> AttentionPlan<'k> {
         self.regions().into_iter().chain(tiles).sum()
     }
 
-    /// Evaluates the keys and values of a batch position that are not read in place.
-    pub(super) fn evaluate(&self, d: &mut Driver, f: &Frame) {
+    /// Evaluates the keys and values of a batch position that are read neither in place nor, however they are kept,
+    /// directly.
+    pub(super) fn evaluate(&self, d: &mut Driver, f: &Frame, direct: [bool; 2]) {
         let sides = [(self.keys, self.a.k, self.a.d, f.keys), (self.values, self.a.v, self.a.e, f.values)];
-        for (in_place, side, along, to) in sides {
-            if in_place.is_none() && !self.widen(d, side, along, to) {
+        for ((in_place, side, along, to), direct) in sides.into_iter().zip(direct) {
+            if !direct && in_place.is_none() && !self.widen(d, side, along, to) {
                 pack::evaluate(d, side, &[self.a.n, along], to);
             }
         }
@@ -198,11 +200,13 @@ fn lower_rows(d: &mut Driver, plan: &AttentionPlan, f: &Frame, rows: Value) {
     extents.push(rows);
     let ranges = d.shares(&extents);
     let (outer, rows) = ranges.split_at(a.batch.len());
+    let sides = [Rows::new(plan, d, a.k, a.d), Rows::new(plan, d, a.v, a.e)];
+    let direct = sides.map(|side| side.is_some_and(|side| !side.evaluated()));
     d.each_in(&a.batch, outer, &mut |d| {
-        plan.evaluate(d, f);
+        plan.evaluate(d, f, direct);
         d.each(rows[0].0, rows[0].1, 1, &mut |d, m| {
             d.unflatten(&a.m, m);
-            emit_row(d, plan, f);
+            emit_row(d, plan, f, sides);
         });
     });
 }
@@ -223,26 +227,35 @@ fn frame(d: &mut Driver, plan: &AttentionPlan) -> (Frame, Value) {
     (Frame { keys, values, query, scores, out, depth, width, blind_is_zero: plan.a.blind_is_zero }, at)
 }
 
-fn emit_row(d: &mut Driver, plan: &AttentionPlan, f: &Frame) {
+fn emit_row(d: &mut Driver, plan: &AttentionPlan, f: &Frame, [keys_as_rows, values_as_rows]: [Option<Rows>; 2]) {
     let a = plan.a;
     pack::evaluate(d, a.q, &[a.d], f.query);
     let keys = d.extent(a.n);
     let (from, to) = plan.visible(d, keys);
-    let rows = rows_of(d, plan.keys, f.keys, f.depth, &[a.d], a.n);
-    d.each(from, to, 1, &mut |d, n| {
-        let key = at_row(d, rows, n);
-        let result = at_number(d, f.scores, n);
-        let leaf = d.leaves[leaves::DOT];
-        d.b.ins().call(leaf, &[f.depth, f.query, key, result]);
-    });
+    match keys_as_rows {
+        Some(rows) => rows.scores(d, plan, f, (from, to)),
+        None => {
+            let rows = rows_of(d, plan.keys, f.keys, f.depth, &[a.d], a.n);
+            d.each(from, to, 1, &mut |d, n| {
+                let key = at_row(d, rows, n);
+                let result = at_number(d, f.scores, n);
+                let leaf = d.leaves[leaves::DOT];
+                d.b.ins().call(leaf, &[f.depth, f.query, key, result]);
+            });
+        }
+    }
     let place = |d: &mut Driver, n: Value| at_number(d, f.scores, n);
     let most = most_of(d, plan, &place, (from, to));
     let sum = weigh(d, &place, &place, (from, to), most);
-    let rows = rows_of(d, plan.values, f.values, f.width, &[a.e], a.n);
-    let zero = d.integer(0);
-    let mut done = zero;
-    for lanes in [16, 4, 1] {
-        done = sum_values(d, f, rows, lanes, (done, f.width), (from, to), sum);
+    match values_as_rows {
+        Some(rows) => rows.sum(d, plan, f, (from, to), sum),
+        None => {
+            let rows = rows_of(d, plan.values, f.values, f.width, &[a.e], a.n);
+            let mut done = d.integer(0);
+            for lanes in [16, 4, 1] {
+                done = sum_values(d, f, rows, lanes, (done, f.width), (from, to), sum);
+            }
+        }
     }
     store_row(d, plan, f.out, f.width);
 }

@@ -78,7 +78,7 @@ pub(super) fn lower(d: &mut Driver, plan: &AttentionPlan, f: &Frame, start: Valu
     let end = d.b.ins().iadd_imm_s(to, ROWS - 1);
     d.when(any, &mut |d| {
         d.each_in(&plan.a.batch, outer, &mut |d| {
-            plan.evaluate(d, f);
+            plan.evaluate(d, f, [false; 2]);
             t.pack_keys(d);
             t.pack_values(d);
             d.each(from, end, ROWS, &mut |d, first| t.emit(d, first, to));

@@ -8,6 +8,7 @@ mod address;
 mod arithmetic;
 mod attention;
 mod attention_panels;
+mod attention_rows;
 mod attention_tiles;
 mod block_leaf;
 mod blocks;

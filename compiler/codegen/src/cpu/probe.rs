@@ -32,7 +32,7 @@ impl Probe {
 
     /// Operations of a turn of [`Probe::MultiplyAdds`]; a multiply-add counts two.
     pub fn operations(isa: Isa) -> f64 {
-        2.0 * isa.wide().map_or(4 * i64::from(LANES), x86::sums) as f64
+        2.0 * isa.wide().map_or(4 * i64::from(LANES), x86::multiply_adds_of_turn) as f64
     }
 
     /// Its code.

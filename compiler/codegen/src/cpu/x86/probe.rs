@@ -14,7 +14,7 @@ const SUMS: u8 = 12;
 const LOADS: u8 = 8;
 
 /// Multiply-adds of a turn.
-pub(in crate::cpu) fn sums(width: Width) -> i64 {
+pub(in crate::cpu) fn multiply_adds_of_turn(width: Width) -> i64 {
     2 * i64::from(SUMS) * width.lanes()
 }
 

@@ -20,7 +20,7 @@ pub(in crate::cpu) enum Kept {
 }
 
 impl Kept {
-    fn bytes(self) -> i32 {
+    pub(in crate::cpu) fn bytes(self) -> i32 {
         if self == Kept::F32 { 4 } else { 2 }
     }
 }
@@ -136,6 +136,123 @@ pub(in crate::cpu) fn strip(vectors: u8) -> Vec<u8> {
         })?;
         (0..vectors).for_each(|i| width.store(asm, place(Register::RDX, i), i));
         if vectors == 0 { asm.vmovss(dword_ptr(rdx), xmm0) } else { Ok(()) }
+    })
+}
+
+/// Places in memory that rows are read at by turns: it is faster in several streams than in one.
+const STREAMS: i32 = 4;
+
+/// Of as many rows as rdi says, which lie `stride` bytes apart: how many a quarter has to rax, its bytes to r9, and those of
+/// three to r10.
+fn quarters(asm: &mut CodeAssembler, stride: AsmRegister64) -> Result<(), IcedError> {
+    asm.mov(rax, rdi)?;
+    asm.sar(rax, 2)?;
+    asm.mov(r9, rax)?;
+    asm.imul_2(r9, stride)?;
+    asm.lea(r10, qword_ptr(r9 + r9 * 2))
+}
+
+/// `SCORES (rows, x, from, results, stride)`: the dot product of `x`, which is so many vectors of f32, with each row; a row
+/// of each quarter shares what is read of `x`.
+pub(in crate::cpu) fn scores(kept: Kept, vectors: i32) -> Vec<u8> {
+    emitted(|asm| {
+        let width = Width::Ymm;
+        let products = |asm: &mut CodeAssembler, rows: &[Register]| {
+            (0..4).for_each(|sum| width.clear(asm, sum));
+            for i in 0..vectors {
+                width.load(asm, 8, Place { base: Register::RSI, bytes: 32 * i });
+                for (row, base) in (0..).zip(rows) {
+                    width.widen(asm, 9 + row, Place { base: *base, bytes: 8 * kept.bytes() * i }, kept);
+                    width.apply(asm, Op::Fma231, row, 8, Operand::Vector(9 + row));
+                }
+            }
+            asm.vhaddps(ymm0, ymm0, ymm1)?;
+            asm.vhaddps(ymm2, ymm2, ymm3)?;
+            asm.vhaddps(ymm0, ymm0, ymm2)?;
+            asm.vextractf128(xmm1, ymm0, 1)?;
+            asm.vaddps(xmm0, xmm0, xmm1)
+        };
+        asm.push(rbx)?;
+        asm.push(rbp)?;
+        quarters(asm, r8)?;
+        // What is left of the rows, and where: behind the last quarter.
+        asm.and(rdi, STREAMS - 1)?;
+        asm.lea(rbx, qword_ptr(rdx + r10))?;
+        asm.mov(r11, rax)?;
+        asm.lea(r10, qword_ptr(rdx + r9 * 2))?;
+        asm.add(r9, rdx)?;
+        each(asm, rax, 1, &mut |asm| {
+            products(asm, &[Register::RDX, Register::R9, Register::R10, Register::RBX])?;
+            // Results of a quarter are r11 numbers from those of the one before.
+            asm.vmovss(dword_ptr(rcx), xmm0)?;
+            asm.vextractps(dword_ptr(rcx + r11 * 4), xmm0, 1)?;
+            asm.vextractps(dword_ptr(rcx + r11 * 8), xmm0, 2)?;
+            asm.lea(rbp, qword_ptr(rcx + r11 * 8))?;
+            asm.vextractps(dword_ptr(rbp + r11 * 4), xmm0, 3)?;
+            asm.add(rcx, 4)?;
+            [rdx, r9, r10, rbx].into_iter().try_for_each(|row| asm.add(row, r8))
+        })?;
+        // The results moved by a quarter, and three more lie behind.
+        asm.lea(r11, qword_ptr(r11 + r11 * 2))?;
+        asm.lea(rcx, qword_ptr(rcx + r11 * 4))?;
+        // The last quarter's pointer stands behind all quarters.
+        asm.mov(rdx, rbx)?;
+        each(asm, rdi, 1, &mut |asm| {
+            products(asm, &[Register::RDX])?;
+            asm.vmovss(dword_ptr(rcx), xmm0)?;
+            asm.add(rcx, 4)?;
+            asm.add(rdx, r8)
+        })?;
+        asm.pop(rbp)?;
+        asm.pop(rbx)
+    })
+}
+
+/// `SUMS (rows, from, result, weights, stride)`: `result[x] = Σ_r weights[r] · from[r][x]` for `vectors` vectors of
+/// neighbours, a row of each quarter at a time.
+pub(in crate::cpu) fn sums(kept: Kept, vectors: u8) -> Vec<u8> {
+    emitted(|asm| {
+        let width = Width::Ymm;
+        let add = |asm: &mut CodeAssembler, row: Register| {
+            for i in 0..vectors {
+                let from = Place { base: row, bytes: i32::from(i) * 8 * kept.bytes() };
+                width.widen(asm, 8 + i % 4, from, kept);
+                width.apply(asm, Op::Fma231, i, 15, Operand::Vector(8 + i % 4));
+            }
+        };
+        asm.push(rbx)?;
+        asm.push(rbp)?;
+        quarters(asm, r8)?;
+        asm.and(rdi, STREAMS - 1)?;
+        asm.lea(rbx, qword_ptr(rsi + r10))?;
+        asm.mov(r11, rax)?;
+        asm.lea(r10, qword_ptr(rsi + r9 * 2))?;
+        asm.add(r9, rsi)?;
+        (0..vectors).for_each(|sum| width.clear(asm, sum));
+        each(asm, rax, 1, &mut |asm| {
+            asm.lea(rbp, qword_ptr(rcx + r11 * 8))?;
+            asm.vbroadcastss(ymm15, dword_ptr(rcx))?;
+            add(asm, Register::RSI);
+            asm.vbroadcastss(ymm15, dword_ptr(rcx + r11 * 4))?;
+            add(asm, Register::R9);
+            asm.vbroadcastss(ymm15, dword_ptr(rbp))?;
+            add(asm, Register::R10);
+            asm.vbroadcastss(ymm15, dword_ptr(rbp + r11 * 4))?;
+            add(asm, Register::RBX);
+            asm.add(rcx, 4)?;
+            [rsi, r9, r10, rbx].into_iter().try_for_each(|row| asm.add(row, r8))
+        })?;
+        asm.lea(r11, qword_ptr(r11 + r11 * 2))?;
+        asm.lea(rcx, qword_ptr(rcx + r11 * 4))?;
+        each(asm, rdi, 1, &mut |asm| {
+            asm.vbroadcastss(ymm15, dword_ptr(rcx))?;
+            add(asm, Register::RBX);
+            asm.add(rcx, 4)?;
+            asm.add(rbx, r8)
+        })?;
+        (0..vectors).for_each(|i| width.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * 32 }, i));
+        asm.pop(rbp)?;
+        asm.pop(rbx)
     })
 }
 
