@@ -2,11 +2,12 @@
 
 Minimax by the exchange algorithm of Remez, in 60 digits: E. Remez, "Sur le calcul effectif des polynomes
 d'approximation de Tchebichef", 1934. The error shown is that of the polynomial times the
-weight given with it.
+weight given with it. Quotients of polynomials are fitted by least squares, whose weights grow where the error is large.
 """
 
 import struct
 
+import numpy as np
 from mpmath import mp, mpf
 
 mp.dps = 60
@@ -37,6 +38,27 @@ def remez(target, weight, count, low, high):
         if max(abs(e) for e, _ in runs) < min(abs(e) for e, _ in runs) * mpf("1.001"):
             break
     return c, max(abs(e) for e, _ in errors)
+
+
+def quotient(target, weight, above, below, most):
+    """Coefficients of two polynomials on 0..most, the second starting with 1, whose quotient is near the target."""
+    places = (1 - np.cos(np.pi * (np.arange(3000) + 0.5) / 3000)) / 2
+    wanted = np.array([float(target(mpf(float(x)))) for x in places * most])
+    weights = np.array([float(weight(mpf(float(x)))) for x in places * most])
+    powers = lambda count: places[:, None] ** np.arange(count)
+    denominator, shares, best = np.ones(3000), np.full(3000, 1 / 3000), (np.inf, None)
+    for _ in range(150):
+        rows = np.hstack([powers(above), -wanted[:, None] * powers(below)[:, 1:]])
+        scale = np.sqrt(shares) * weights / denominator
+        solved = np.linalg.lstsq(rows * scale[:, None], wanted * scale, rcond=None)[0]
+        denominator = powers(below) @ np.concatenate([[1], solved[above:]])
+        errors = np.abs(weights * (powers(above) @ solved[:above] / denominator - wanted))
+        best = min(best, (errors.max(), solved), key=lambda fitted: fitted[0])
+        shares = shares * (errors / errors.max() + 1e-3) ** 0.7
+        shares /= shares.sum()
+    error, solved = best
+    bottom = np.concatenate([[1], solved[above:]])
+    return [(part / most ** np.arange(len(part)), error) for part in (solved[:above], bottom)]
 
 
 def show(name, fitted, single):
@@ -80,10 +102,6 @@ def erf_near(z):
     return 2 / mp.sqrt(mp.pi) - 1 if z < mpf("1e-40") else mp.erf(x) / x - 1
 
 
-def exponent(t):
-    return (mp.log(mp.erfc(t)) + t) / t
-
-
 CENTRE = mpf(2)
 
 
@@ -105,8 +123,10 @@ def main():
     show("sin", remez(sin_rest, one, 6, 0, eighth), False)
     show("cos", remez(cos_rest, one, 6, 0, eighth), False)
     by_erf = lambda z: mp.sqrt(z) / mp.erf(mp.sqrt(z)) if z > 0 else mpf(1)
-    show("erf f32 near", remez(erf_near, by_erf, 6, 0, mpf("0.9375") ** 2), True)
-    show("erf f32 far", remez(exponent, lambda t: mp.erfc(t) * t / mp.erf(t), 7, "0.9375", "4.1"), True)
+    ratio = lambda z: 2 / mp.sqrt(mp.pi) if z < mpf("1e-40") else mp.erf(mp.sqrt(z)) / mp.sqrt(z)
+    above, below = quotient(ratio, lambda z: 1 / ratio(z), 6, 6, 16.0)
+    show("erf f32 above", above, True)
+    show("erf f32 below", below, True)
     show("erf f64 near", remez(erf_near, by_erf, 12, 0, 1), False)
     place = lambda x: (mpf(x) - CENTRE) / (mpf(x) + CENTRE)
     by_far = lambda u: (lambda x: mp.exp(-(x**2)) / mp.erf(x))(CENTRE * (1 + u) / (1 - u))
