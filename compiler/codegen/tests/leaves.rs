@@ -6,8 +6,8 @@ mod support;
 use iced_x86::{Code as Instruction, Decoder, DecoderOptions, Mnemonic, OpKind, Register};
 use mlc_codegen::base::{DType, Dense, Form, Interleaved, Packing, Sparse, Storage};
 use mlc_codegen::cpu::Isa;
-use mlc_codegen::cpu::panels::{PANEL, packed_panels};
-use mlc_codegen::kernel::{Binary, Body, Contract, Kernel, Node, Role, Unary, sparse_right};
+use mlc_codegen::cpu::panels::{PANEL, packed_panels, wanted};
+use mlc_codegen::kernel::{Binary, Body, BufferId, Contract, Kernel, Node, Role, Unary, sparse_right};
 use support::build::{Build, slot};
 use support::leaves;
 
@@ -21,6 +21,20 @@ fn gemm() -> Kernel {
     let stores = vec![b.store_dense(y, &[m, n], value)];
     let (m, n, k) = (vec![m], vec![n], vec![k]);
     b.finish(Body::Contract(Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::F32, stores }))
+}
+
+/// Bytes by bytes in panels, stored as bytes.
+fn bytes() -> Kernel {
+    let mut b = Build::new("bytes");
+    let (m, n, k) = (b.axis("m", slot(0)), b.axis("n", 40), b.axis("k", 21));
+    let (x, w, y) = (b.input(DType::I8), b.input(DType::I8), b.output(DType::I8));
+    let (a, right) = (b.read_dense(x, &[m, k]), b.read_dense(w, &[k, n]));
+    let value = b.0.expr.push(Node::Accumulator);
+    let stores = vec![b.store_dense(y, &[m, n], value)];
+    let (m, n, k) = (vec![m], vec![n], vec![k]);
+    let body = Contract { batch: vec![], m, n, k, a, b: right, accumulator: DType::I32, stores };
+    let kernel = b.finish(Body::Contract(body));
+    wanted(&kernel, BufferId(1)).expect("forty columns are worth it").1
 }
 
 fn sparse(form: Form) -> Kernel {
@@ -83,10 +97,11 @@ fn rests_of_columns_are_masked() {
 
 #[test]
 fn every_leaf_keeps_to_its_level_and_leaves_clean_registers() {
-    for isa in [Isa::Avx2, Isa::Avx512] {
+    for isa in [Isa::Avx2, Isa::Avx2Vnni, Isa::Avx512, Isa::Avx512Vnni] {
         let packings = [Packing::Q8_0, Packing::Q4_0, Packing::Q4_1].map(side_by_side);
-        for kernel in
-            [gemm(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)].into_iter().chain(packings)
+        for kernel in [gemm(), bytes(), sparse(Form::Cached), sparse(Form::Permuted), panels(20), panels(1200)]
+            .into_iter()
+            .chain(packings)
         {
             let leaves = leaves(&kernel, isa);
             assert!(leaves.len() >= 3, "{isa:?} has wide leaves");
@@ -177,7 +192,8 @@ fn check(isa: Isa, number: usize, bytes: &[u8]) {
         let name = format!("{:?}", instruction.mnemonic());
         assert!(!vector || name.starts_with('V'), "a legacy move or operation: {place}");
         let encoding = format!("{:?}", instruction.code());
-        let known = encoding.starts_with("VEX_") || (isa == Isa::Avx512 && encoding.starts_with("EVEX_"));
+        let known = encoding.starts_with("VEX_")
+            || (matches!(isa, Isa::Avx512 | Isa::Avx512Vnni) && encoding.starts_with("EVEX_"));
         assert!(!vector || known, "above the level: {place}");
         match instruction.mnemonic() {
             Mnemonic::Push => pushed.push(instruction.op0_register()),

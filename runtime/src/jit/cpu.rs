@@ -97,6 +97,7 @@ impl Cpu {
     pub(super) fn target(self, triple: &Triple, pic: bool) -> Result<Target, JitError> {
         let isa = match self {
             Cpu::Native if *triple != Triple::host() => Isa::Portable,
+            Cpu::Native => host_isa(self.resolved().isa()),
             level if triple.architecture == Architecture::X86_64 => level.resolved().isa(),
             _ => Isa::Portable,
         };
@@ -163,6 +164,22 @@ fn host_has(level: Cpu) -> bool {
         }
         Cpu::Native | Cpu::Generic => true,
     }
+}
+
+/// What this machine has beyond its level.
+#[cfg(target_arch = "x86_64")]
+fn host_isa(isa: Isa) -> Isa {
+    use std::arch::is_x86_feature_detected as has;
+    match isa {
+        Isa::Avx512 if has!("avx512vnni") => Isa::Avx512Vnni,
+        Isa::Avx2 if has!("avxvnni") => Isa::Avx2Vnni,
+        isa => isa,
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn host_isa(isa: Isa) -> Isa {
+    isa
 }
 
 #[cfg(not(target_arch = "x86_64"))]

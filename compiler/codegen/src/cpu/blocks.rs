@@ -80,7 +80,7 @@ impl<'k> BlockPlan<'k> {
         if c.accumulator != DType::F32 {
             return None;
         }
-        let right = in_panels(kernel, c.b, n, &c.k)?;
+        let right = in_panels(kernel, c.b, n, &c.k, Storage::Plain(DType::F32))?;
         let rows: Dim = c.m.iter().map(|axis| kernel.axis(*axis).extent.clone()).product();
         let left = left_side(kernel, c, &rows, depth);
         let epilogue = Epilogue::new(kernel, &types, &c.stores, n, &c.m, &c.k)?;
@@ -232,7 +232,7 @@ pub(super) fn lower(d: &mut Driver, plan: &BlockPlan) {
             if !plan.is_split() {
                 return pass(d, zero, Piece::Whole);
             }
-            let (clear, numbers) = (d.leaf(x86::clear_run(), 3), d.integer(plan.aside() / 4));
+            let (clear, numbers) = (d.leaf(x86::clear_run(4), 3), d.integer(plan.aside() / 4));
             d.b.ins().call(clear, &[numbers, frame.aside, frame.aside]);
             let whole = d.integer((plan.depth - 1) / plan.chunk);
             d.each(zero, whole, 1, &mut |d, chunk| pass(d, chunk, Piece::Part));

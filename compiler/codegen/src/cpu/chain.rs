@@ -49,7 +49,9 @@ impl Chain {
                 Node::Constant(_) => {}
                 _ if !d.varies[id.0 as usize] => chain.fixed.push(id),
                 Node::Accumulator => chain.rows.push(id),
-                Node::Operand(operand) if is_row(d.kernel, d.kernel.operand(*operand), axis) => chain.rows.push(id),
+                Node::Operand(operand) if is_row_of_bytes(d.kernel, d.kernel.operand(*operand), axis) => {
+                    chain.rows.push(id)
+                }
                 node if computes(node, &d.types) => {}
                 _ => return None,
             }
@@ -62,11 +64,10 @@ impl Chain {
         self.rows.len() + usize::from(!self.fixed.is_empty())
     }
 
-    fn cursors(&self, width: Width, results: usize, step: i64) -> Vec<Cursor> {
-        let row = width.lanes() * 4;
-        let bytes = std::iter::repeat_n(row, self.rows.len())
-            .chain((!self.fixed.is_empty()).then_some(0))
-            .chain(std::iter::repeat_n(step, results));
+    /// Pointers to rows, which move by the lanes of a vector, to what does not vary, and to results, which move by `steps`.
+    fn cursors(&self, width: Width, kernel: &Kernel, steps: &[i64]) -> Vec<Cursor> {
+        let rows = self.rows.iter().map(|row| width.lanes() * size_of_row(kernel, *row));
+        let bytes = rows.chain((!self.fixed.is_empty()).then_some(0)).chain(steps.iter().copied());
         bytes.enumerate().map(|(place, bytes)| Cursor { start: Start::Listed { list: 1, place }, bytes }).collect()
     }
 
@@ -80,7 +81,11 @@ impl Chain {
     ) -> Vec<Option<<Wide as Arithmetic>::Value>> {
         computed(e, kernel, types, &self.nodes, &mut |e, id| {
             if let Some(row) = self.rows.iter().position(|row| *row == id) {
-                return Some(e.load(row, bytes));
+                let Node::Operand(operand) = kernel.expr.nodes[id.0 as usize] else { return Some(e.load(row, bytes)) };
+                return Some(match byte_of(kernel, kernel.operand(operand)) {
+                    None => e.load(row, bytes),
+                    Some(dtype) => e.load_bytes(row, bytes / 4, dtype == DType::I8),
+                });
             }
             let place = self.fixed.iter().position(|fixed| *fixed == id)?;
             Some(e.broadcast(self.rows.len(), place as i32 * 4))
@@ -125,10 +130,36 @@ pub(super) fn is_word(dtype: DType) -> bool {
 /// Whether neighbours along the axis are neighbours in memory, whatever the sizes, as 32-bit numbers.
 pub(super) fn is_row(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
     let word = matches!(kernel.buffer(access.buffer).storage, Storage::Plain(DType::F32 | DType::I32));
+    word && lies_side_by_side(kernel, access, axis)
+}
+
+/// The same of any numbers.
+pub(super) fn lies_side_by_side(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
     let stable = kernel.buffer(access.buffer).role != Role::ReadWrite;
-    word && stable
+    stable
         && access.coords.iter().all(|coord| coord.guard.is_none())
         && motion(kernel, access, axis) == Motion::Step(Dim::from(1))
+}
+
+/// The type of an access to bytes.
+pub(super) fn byte_of(kernel: &Kernel, access: &Access) -> Option<DType> {
+    match kernel.buffer(access.buffer).storage {
+        Storage::Plain(dtype @ (DType::I8 | DType::U8)) => Some(dtype),
+        _ => None,
+    }
+}
+
+/// Whether neighbours along the axis are neighbours in memory, as 32-bit numbers or as bytes.
+pub(super) fn is_row_of_bytes(kernel: &Kernel, access: &Access, axis: AxisId) -> bool {
+    is_row(kernel, access, axis) || (byte_of(kernel, access).is_some() && lies_side_by_side(kernel, access, axis))
+}
+
+/// Bytes of a number of the row that a node reads.
+fn size_of_row(kernel: &Kernel, row: ExprId) -> i64 {
+    match kernel.expr.nodes[row.0 as usize] {
+        Node::Operand(operand) if byte_of(kernel, kernel.operand(operand)).is_some() => 1,
+        _ => 4,
+    }
 }
 
 /// Whether a node whose inputs and result are words is computed in vectors.
@@ -150,18 +181,21 @@ pub(super) fn computes(node: &Node, types: &Types) -> bool {
 /// where 128-bit lanes are needed.
 pub(super) fn store_along(d: &mut Driver, stores: &[&Store], from: Value, to: Value) -> Option<Value> {
     let (width, axis) = (d.isa.wide()?, d.lanes?.axis);
-    let fits = |store: &&Store| is_target(d, store, axis);
+    let fits = |store: &&Store| is_target(d, store, axis) || is_target_of_bytes(d, store, axis);
     let roots: Vec<ExprId> = stores.iter().map(|store| store.value).collect();
     let chain = Chain::new(d, axis, &roots).filter(|_| stores.iter().all(fits))?;
     if chain.pointers() + stores.len() > POINTERS {
         return None;
     }
     let leaf = Wide::chain(width, |e| {
-        let cursors = chain.cursors(width, stores.len(), width.lanes() * 4);
+        let bytes = |store: &&Store| if byte_of(d.kernel, &store.access).is_some() { 1 } else { 4 };
+        let steps: Vec<i64> = stores.iter().map(|store| width.lanes() * bytes(store)).collect();
+        let cursors = chain.cursors(width, d.kernel, &steps);
         e.each_step(0, &cursors, 1, &mut |e, _| {
             let values = chain.emit(e, d.kernel, &d.types, 0);
-            for (i, root) in roots.iter().enumerate() {
-                e.store_at(chain.pointers() + i, 0, values[root.0 as usize].expect("roots are nodes"));
+            for (i, store) in stores.iter().enumerate() {
+                let value = values[store.value.0 as usize].expect("roots are nodes");
+                store_value(e, d.kernel, store, (chain.pointers() + i, 0), value);
             }
         });
     });
@@ -190,7 +224,9 @@ pub(super) fn store_tile(d: &mut Driver, stores: &[&Store], down: &[AxisId], row
     let tile_row = vectors * width.lanes() * 4;
     let step = |access: &Access| Some(flat_step(d.kernel, access, down)? * 4);
     let sources = chain.rows.iter().map(|row| match d.kernel.expr.nodes[row.0 as usize] {
-        Node::Operand(operand) => step(d.kernel.operand(operand)),
+        Node::Operand(operand) => {
+            Some(flat_step(d.kernel, d.kernel.operand(operand), down)? * size_of_row(d.kernel, *row))
+        }
         _ => Some(Dim::from(tile_row)),
     });
     let steps: Option<Vec<Dim>> = sources
@@ -199,7 +235,7 @@ pub(super) fn store_tile(d: &mut Driver, stores: &[&Store], down: &[AxisId], row
         .collect();
     let steps = steps?;
     let leaf = Wide::chain(width, |e| {
-        let cursors = chain.cursors(width, stores.len(), 0);
+        let cursors = chain.cursors(width, d.kernel, &vec![0; stores.len()]);
         e.each_row(0, &cursors, 1, &mut |e| {
             for vector in 0..vectors as i32 {
                 let bytes = vector * width.lanes() as i32 * 4;
@@ -225,17 +261,19 @@ pub(super) fn store_tile(d: &mut Driver, stores: &[&Store], down: &[AxisId], row
 }
 
 /// Elements that an access moves by with each step of flattened axes; `None` where that is not always the same.
-fn flat_step(kernel: &Kernel, access: &Access, axes: &[AxisId]) -> Option<Dim> {
+pub(super) fn flat_step(kernel: &Kernel, access: &Access, axes: &[AxisId]) -> Option<Dim> {
     let along = |axis: &AxisId| match motion(kernel, access, *axis) {
         Motion::Fixed => Some(Dim::from(0)),
         Motion::Step(step) => Some(step),
         Motion::Free => None,
     };
+    let moving = |axis: &&AxisId| kernel.axis(**axis).extent.as_constant() != Some(1);
+    let axes: Vec<&AxisId> = axes.iter().filter(moving).collect();
     let Some((inner, outer)) = axes.split_last() else { return Some(Dim::from(0)) };
     let step = along(inner)?;
     let mut dense = step.clone();
     for (axis, inner) in outer.iter().zip(&axes[1..]).rev() {
-        dense = dense * &kernel.axis(*inner).extent;
+        dense = dense * &kernel.axis(**inner).extent;
         if along(axis)? != dense {
             return None;
         }
@@ -247,6 +285,26 @@ fn flat_step(kernel: &Kernel, access: &Access, axes: &[AxisId]) -> Option<Dim> {
 fn is_target(d: &Driver, store: &Store, axis: AxisId) -> bool {
     let single = d.kernel.buffer(store.access.buffer).storage == Storage::Plain(DType::F32);
     single && d.types.of(store.value) == DType::F32 && is_row(d.kernel, &store.access, axis)
+}
+
+/// The same of bytes, in the type that they are computed in.
+fn is_target_of_bytes(d: &Driver, store: &Store, axis: AxisId) -> bool {
+    let bytes = byte_of(d.kernel, &store.access).is_some() && d.types.of(store.value) == DType::I32;
+    bytes && lies_side_by_side(d.kernel, &store.access, axis)
+}
+
+/// Writes a vector of a store's value `bytes` past a cursor, as what the store's buffer holds.
+pub(super) fn store_value(
+    e: &mut Wide,
+    kernel: &Kernel,
+    store: &Store,
+    (cursor, bytes): (usize, i32),
+    value: <Wide as Arithmetic>::Value,
+) {
+    let Some(dtype) = byte_of(kernel, &store.access) else { return e.store_at(cursor, bytes, value) };
+    let fits = matches!(kernel.expr.nodes[store.value.0 as usize], Node::Convert(to, _) if to == dtype);
+    let value = if fits { value } else { expr::convert(e, DType::I32, dtype, value) };
+    e.store_bytes(cursor, bytes, value, dtype == DType::I8);
 }
 
 /// Folds a value over whole vectors of `from..to`, from `start` in each lane; gives the lanes' results and where they end.
@@ -263,7 +321,7 @@ pub(super) fn fold_along(
     let chain = Chain::new(d, axis, &[value]).filter(|chain| chain.pointers() < POINTERS)?;
     let leaf = Wide::chain(width, |e| {
         let total = e.variable_from(start);
-        e.each_step(0, &chain.cursors(width, 1, 0), 1, &mut |e, _| {
+        e.each_step(0, &chain.cursors(width, d.kernel, &[0]), 1, &mut |e, _| {
             let values = chain.emit(e, d.kernel, &d.types, 0);
             let old = e.read(total);
             let value = values[value.0 as usize].expect("the root is a node");

@@ -153,7 +153,7 @@ pub(super) fn row_access<'k>(kernel: &'k Kernel, side: ExprId, k: &[AxisId]) -> 
 
 fn right_side(kernel: &Kernel, c: &Contract) -> Right {
     if let [n] = c.n[..]
-        && let Some(buffer) = in_panels(kernel, c.b, n, &c.k)
+        && let Some(buffer) = in_panels(kernel, c.b, n, &c.k, Storage::Plain(DType::F32))
     {
         return Right::Panels(buffer);
     }

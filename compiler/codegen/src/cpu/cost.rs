@@ -34,9 +34,9 @@ pub const LEAST: usize = 4096;
 /// elements is made sparse for; where `rows` is not known, the one that holds for all.
 pub fn densest(rows: Option<i64>, elements: usize, isa: Isa) -> u32 {
     let limit = |row: &Row| match isa {
-        Isa::Avx512 => row.avx512,
-        Isa::Avx2 | Isa::Portable if elements <= NEAR => row.near,
-        Isa::Avx2 | Isa::Portable => row.far,
+        Isa::Avx512 | Isa::Avx512Vnni => row.avx512,
+        Isa::Avx2 | Isa::Avx2Vnni | Isa::Portable if elements <= NEAR => row.near,
+        Isa::Avx2 | Isa::Avx2Vnni | Isa::Portable => row.far,
     };
     let all = || TABLE.iter().map(limit).min().expect("the table has rows");
     rows.and_then(|rows| TABLE.iter().find(|row| rows <= row.rows)).map_or_else(all, limit)

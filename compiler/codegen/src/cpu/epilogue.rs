@@ -2,9 +2,9 @@
 
 use super::address::{Motion, motion};
 use super::arithmetic::{Arithmetic, LeafEmitter};
-use super::chain::{computed, computes, is_row, is_word};
+use super::chain::{byte_of, computed, computes, flat_step, is_row, is_row_of_bytes, is_word, store_value};
 use super::x86::Wide;
-use crate::base::{DType, Dim, Storage};
+use crate::base::{DType, Storage};
 use crate::kernel::{Access, AxisId, ExprId, Kernel, Node, OperandId, Store, Types};
 
 type Vector = <Wide as Arithmetic>::Value;
@@ -32,7 +32,39 @@ impl<'k> Epilogue<'k> {
         tile: &[AxisId],
         summed: &[AxisId],
     ) -> Option<Self> {
-        if stores.is_empty() || !stores.iter().all(|store| lies_along(kernel, types, store, lanes, summed)) {
+        let along = |store| lies_along(kernel, types, store, lanes, summed);
+        let all = stores.iter().all(along);
+        Self::over(kernel, types, stores, lanes, tile, summed, &is_row).filter(|_| all)
+    }
+
+    /// The same where rows and stores may also be of bytes.
+    pub(super) fn of_bytes(
+        kernel: &'k Kernel,
+        types: &Types,
+        stores: &'k [Store],
+        lanes: AxisId,
+        tile: &[AxisId],
+        summed: &[AxisId],
+    ) -> Option<Self> {
+        let along = |store: &Store| {
+            let still = summed.iter().all(|over| !kernel.access_mentions(&store.access, *over));
+            let stored = kernel.buffer(store.access.buffer).storage;
+            still && stored.compute() == types.of(store.value) && is_row_of_bytes(kernel, &store.access, lanes)
+        };
+        let all = stores.iter().all(along);
+        Self::over(kernel, types, stores, lanes, tile, summed, &is_row_of_bytes).filter(|_| all)
+    }
+
+    fn over(
+        kernel: &'k Kernel,
+        types: &Types,
+        stores: &'k [Store],
+        lanes: AxisId,
+        tile: &[AxisId],
+        summed: &[AxisId],
+        is_row: &dyn Fn(&Kernel, &Access, AxisId) -> bool,
+    ) -> Option<Self> {
+        if stores.is_empty() {
             return None;
         }
         let all = &kernel.expr.nodes;
@@ -101,14 +133,18 @@ impl<'k> Epilogue<'k> {
         there: i64,
         sum: Vector,
     ) {
-        let at = |next: i64| (neighbour * next * 4) as i32 + bytes;
+        let at = |next: i64, size: i64| ((neighbour * next + i64::from(bytes / 4)) * size) as i32;
         let block = first + self.rows.len();
         let mut read = |e: &mut Wide, id: ExprId| {
             if is_sum(&kernel.expr.nodes[id.0 as usize]) {
                 return Some(sum);
             }
             if let Some(row) = self.rows.iter().position(|(node, ..)| *node == id) {
-                return Some(e.load_some(first + row, at(self.rows[row].2), there));
+                let (_, operand, next) = self.rows[row];
+                return Some(match byte_of(kernel, kernel.operand(operand)) {
+                    None => e.load_some(first + row, at(next, 4), there),
+                    Some(dtype) => e.load_bytes(first + row, at(next, 1), dtype == DType::I8),
+                });
             }
             let place = self.fixed.iter().position(|fixed| *fixed == id)?;
             Some(e.broadcast(block, place as i32 * 4))
@@ -118,7 +154,10 @@ impl<'k> Epilogue<'k> {
             (block + usize::from(!self.fixed.is_empty())..).zip(&self.stored).zip(self.stores)
         {
             let value = values[store.value.0 as usize].expect("roots are nodes");
-            e.store_some(cursor, at(*next), there, value);
+            match byte_of(kernel, &store.access) {
+                None => e.store_some(cursor, at(*next, 4), there, value),
+                Some(_) => store_value(e, kernel, store, (cursor, at(*next, 1)), value),
+            }
         }
     }
 }
@@ -130,23 +169,8 @@ fn is_sum(node: &Node) -> bool {
 
 /// Elements from one position to the next of axes that are taken as one, the last innermost, whatever the outer extents.
 pub(super) fn step_of(kernel: &Kernel, access: &Access, axes: &[AxisId]) -> Option<i64> {
-    let axes: Vec<AxisId> =
-        axes.iter().copied().filter(|axis| kernel.axis(*axis).extent.as_constant() != Some(1)).collect();
-    let Some((inner, outer)) = axes.split_last() else { return Some(0) };
-    let step = constant_step(kernel, access, *inner)?;
-    let mut dense = Dim::from(step);
-    for (axis, below) in outer.iter().zip(&axes[1..]).rev() {
-        dense = dense * &kernel.axis(*below).extent;
-        let same = match motion(kernel, access, *axis) {
-            Motion::Fixed => dense == Dim::from(0),
-            Motion::Step(step) => step == dense,
-            Motion::Free => false,
-        };
-        if !same {
-            return None;
-        }
-    }
-    Some(step)
+    let step = flat_step(kernel, access, axes)?;
+    step.as_constant().filter(|step| step.abs() < 1 << 24)
 }
 
 /// Elements between neighbours along an axis, where that is a number and not a large one.

@@ -6,6 +6,7 @@
 use super::address::{Motion, motion};
 use super::contract::ROW_GAP;
 use super::driver::Driver;
+use super::panels::group_of;
 use super::x86;
 use crate::base::{Dim, Scalar};
 use crate::kernel::{Access, AxisId, Coord, Index, Kernel, Source};
@@ -23,39 +24,49 @@ pub(super) struct Runs<'k> {
     /// Numbers of a run, and of each position of its first axis.
     pub(super) length: i64,
     each: i64,
-    /// Numbers of a row.
+    /// Numbers from one run's place to the next's, and of a row: more than are copied where groups are filled up.
+    place: i64,
     pub(super) depth: i64,
+    /// Bytes of a number.
+    bytes: i64,
 }
 
 impl<'k> Runs<'k> {
     /// `None` where the access is not made of runs worth copying.
     pub(super) fn new(kernel: &'k Kernel, access: &'k Access, k: &[AxisId]) -> Option<Self> {
-        if access.fill != Scalar::F32(0.0) || access.values().next().is_some() {
+        let storage = kernel.buffer(access.buffer).storage;
+        if access.fill != Scalar::zero(storage.compute()) || access.values().next().is_some() {
             return None;
         }
+        let (group, bytes) = (group_of(storage).unwrap_or(1), storage.bytes_for(1)?);
         let extent = |axis: &AxisId| kernel.axis(*axis).extent.as_constant().filter(|extent| *extent > 0);
-        let depth = k.iter().map(extent).product::<Option<i64>>()?;
+        let (last, others) = k.split_last()?;
+        let place = (extent(last)? + group - 1) / group * group;
+        let filled = place != extent(last)?;
+        let depth = others.iter().map(extent).try_fold(place, |depth, extent| Some(depth * extent?))?;
         let (mut dense, mut clipped, mut each, mut first) = (1, None, 1, k.len());
-        for (place, axis) in k.iter().enumerate().rev() {
+        for (number, axis) in k.iter().enumerate().rev() {
             let guarded: Vec<usize> = guarded_along(access, *axis);
             let one =
-                |number: &usize| matches!(&access.coords[*number].source, Source::Index(index) if plain(index, *axis));
+                |coord: &usize| matches!(&access.coords[*coord].source, Source::Index(index) if plain(index, *axis));
             let fits = clipped.is_none() && guarded.len() <= 1 && guarded.iter().all(one);
-            if !fits || motion(kernel, access, *axis) != Motion::Step(Dim::from(dense)) {
+            if !fits || (filled && first < k.len()) || motion(kernel, access, *axis) != Motion::Step(Dim::from(dense)) {
                 break;
             }
-            (first, each) = (place, dense);
+            (first, each) = (number, dense);
             dense *= extent(axis)?;
-            clipped = guarded.first().map(|number| (*number, dense / each));
+            clipped = guarded.first().map(|coord| (*coord, dense / each));
         }
         let (outer, inner) = k.split_at(first);
         let (outer, inner) = (outer.to_vec(), inner.to_vec());
-        (dense >= 8).then_some(Runs { access, outer, inner, clipped, length: dense, each, depth })
+        let place = if filled { place } else { dense };
+        let worth = if group > 1 { !inner.is_empty() } else { dense >= 8 };
+        worth.then_some(Runs { access, outer, inner, clipped, length: dense, each, place, depth, bytes })
     }
 
     /// Bytes from one copied row to the next.
     pub(super) fn row_bytes(&self) -> i64 {
-        self.depth * 4 + ROW_GAP
+        self.depth * self.bytes + ROW_GAP
     }
 }
 
@@ -72,7 +83,7 @@ fn plain(index: &Index, axis: AxisId) -> bool {
 
 /// Copies rows `from..to` of axes m to consecutive places of scratch.
 pub(super) fn copy(d: &mut Driver, runs: &Runs, m: &[AxisId], from: Value, to: Value, scratch: Value) {
-    let (copy, clear) = (d.leaf(x86::copy_run(), 3), d.leaf(x86::clear_run(), 3));
+    let (copy, clear) = (d.leaf(x86::copy_run(runs.bytes), 3), d.leaf(x86::clear_run(runs.bytes), 3));
     d.each(from, to, 1, &mut |d, row| {
         d.unflatten(m, row);
         let number = d.b.ins().isub(row, from);
@@ -89,7 +100,7 @@ pub(super) fn copy(d: &mut Driver, runs: &Runs, m: &[AxisId], from: Value, to: V
                 flat = d.b.ins().imul(flat, extent);
                 flat = d.b.ins().iadd(flat, d.positions[axis.0 as usize].expect("bound by the loop"));
             }
-            let skipped = d.times(flat, runs.length * 4);
+            let skipped = d.times(flat, runs.place * runs.bytes);
             let run = d.offset(start, skipped);
             copy_run(d, runs, run, (copy, clear));
         });
@@ -128,7 +139,7 @@ fn copy_run(d: &mut Driver, runs: &Runs, to: Value, (copy, clear): (FuncRef, Fun
             d.times(bound, runs.each)
         });
         let high = d.b.ins().smax(high, low);
-        let [low_bytes, high_bytes] = [low, high].map(|numbers| d.times(numbers, 4));
+        let [low_bytes, high_bytes] = [low, high].map(|numbers| d.times(numbers, runs.bytes));
         let some = d.b.ins().icmp_imm_s(cranelift_codegen::ir::condcodes::IntCC::NotEqual, low, 0);
         d.when(some, &mut |d| {
             d.b.ins().call(clear, &[low, from, to]);

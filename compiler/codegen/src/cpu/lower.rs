@@ -4,11 +4,12 @@ use super::attention::AttentionPlan;
 use super::blocks::BlockPlan;
 use super::contract::ContractPlan;
 use super::driver::{Accumulator, Driver};
+use super::integers::IntegerPlan;
 use super::leaves::Leaf;
 use super::select::{self, Isa};
 use super::sparse::SparsePlan;
 use super::windows::WindowPlan;
-use super::{attention, blocks, leaves, nest, sparse, tiles, windows};
+use super::{attention, blocks, integers, leaves, nest, sparse, tiles, windows};
 use crate::base::Dim;
 use crate::kernel::Kernel;
 use cranelift_codegen::ir::types::I64;
@@ -48,6 +49,10 @@ pub fn lower(kernel: &Kernel, isa: Isa, target: TargetFrontendConfig, first: u32
         && let Some(plan) = WindowPlan::new(&window, isa)
     {
         return with_windows(&plan, isa, target, first);
+    }
+    if let Some(plan) = IntegerPlan::new(kernel, isa) {
+        let functions = with_leaves(kernel, isa, target, first, &[], &|d| integers::lower(d, &plan));
+        return Lowered { functions, scratch: plan.scratch(), path: "integers" };
     }
     if let Some(plan) = BlockPlan::new(kernel, isa) {
         let functions = with_leaves(kernel, isa, target, first, &[], &|d| blocks::lower(d, &plan));

@@ -21,6 +21,8 @@ mod driver;
 mod epilogue;
 mod expr;
 mod fetch;
+mod integer_leaf;
+mod integers;
 pub mod interleaved;
 mod lanes;
 mod lanewise;

@@ -1,9 +1,11 @@
 //! How weights are laid out when a model is built, and kernels that read them so.
 //!
 //! The layout is the same for every machine: sixteen columns are one vector of AVX-512, two of AVX2 and four of 128 bits,
-//! so that an artifact is bound to none of them. What is past the last column is zero.
+//! so that an artifact is bound to none of them. What is past the last column is zero. Of bytes, four steps of the innermost
+//! axis of k lie together for each column, which is what instructions multiply and sum at once; zeros fill the last four.
 
 use super::address::{Motion, motion};
+use super::integers::IntegerPlan;
 use super::select::Isa;
 use super::windows::{WindowPlan, as_window};
 use crate::base::{DType, Dim, Scalar, Storage};
@@ -15,7 +17,7 @@ pub const PANEL: i64 = 16;
 /// Fewer columns are not worth a panel.
 const FEWEST: i64 = PANEL / 2;
 
-/// A matrix of f32 as `[column / width][k…][column % width]`, and where its elements come from.
+/// A matrix as `[column / width][k… / group][column % width][k % group]`, and where its elements come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Panels {
     /// The element of the first row and column.
@@ -24,6 +26,19 @@ pub struct Panels {
     /// The axes of the sum, the last innermost.
     depth: Vec<Side>,
     width: i64,
+    /// Steps of the innermost axis that lie together.
+    group: i64,
+    /// Bytes of an element.
+    bytes: usize,
+}
+
+/// Steps of k that lie together for each column; `None` for what is not kept in panels.
+pub fn group_of(storage: Storage) -> Option<i64> {
+    match storage {
+        Storage::Plain(DType::F32) => Some(1),
+        Storage::Plain(DType::I8 | DType::U8) => Some(4),
+        _ => None,
+    }
 }
 
 /// An axis: how many positions, and elements from one to the next.
@@ -58,14 +73,18 @@ impl Panels {
             return None;
         }
         let start = start.as_constant().filter(|start| *start >= 0)?;
-        let panels =
-            Panels { start, columns: side(n)?, depth: k.iter().map(|axis| side(*axis)).collect::<Option<_>>()?, width };
+        let storage = kernel.buffer(access.buffer).storage;
+        let (group, bytes) = (group_of(storage)?, storage.bytes_for(1)? as usize);
+        let depth = k.iter().map(|axis| side(*axis)).collect::<Option<_>>()?;
+        let panels = Panels { start, columns: side(n)?, depth, width, group, bytes };
         panels.counted()?;
         Some(panels)
     }
 
     fn counted(&self) -> Option<i64> {
-        let depth = self.depth.iter().try_fold(self.width, |product, side| product.checked_mul(side.extent))?;
+        let (inner, outer) = self.depth.split_last()?;
+        let inner = inner.extent.checked_add(self.group - 1)? / self.group * self.group;
+        let depth = outer.iter().try_fold(self.width.checked_mul(inner)?, |p, side| p.checked_mul(side.extent))?;
         (self.columns.extent + self.width - 1).div_euclid(self.width).checked_mul(depth)
     }
 
@@ -76,27 +95,36 @@ impl Panels {
 
     /// The panels' bytes from those of the constant.
     pub fn pack(&self, from: &[u8]) -> Vec<u8> {
-        let (panel, word) = (self.width as usize, size_of::<f32>());
-        let mut rows = vec![self.start];
-        for side in &self.depth {
-            let along = |row: &i64| (0..side.extent).map(|i| row + i * side.step).collect::<Vec<_>>();
+        let (panel, word, group) = (self.width as usize, self.bytes, self.group as usize);
+        // Where each step of k starts; those that fill the last group are none.
+        let mut rows = vec![Some(self.start)];
+        for (place, side) in self.depth.iter().enumerate() {
+            let filled = if place + 1 == self.depth.len() { self.group } else { 1 };
+            let extent = (side.extent + filled - 1) / filled * filled;
+            let along = |row: &Option<i64>| {
+                let row = *row;
+                (0..extent).map(move |i| row.filter(|_| i < side.extent).map(|row| row + i * side.step))
+            };
             rows = rows.iter().flat_map(along).collect();
         }
         let mut to = vec![0; self.elements() as usize * word];
         for (number, block) in to.chunks_exact_mut(rows.len() * panel * word).enumerate() {
             let first = number as i64 * self.width;
             let columns = (self.columns.extent - first).min(self.width) as usize;
-            for (row, line) in rows.iter().zip(block.chunks_exact_mut(panel * word)) {
-                let start = (row + first * self.columns.step) as usize * word;
-                let line = &mut line[..columns * word];
-                if self.columns.step == 1 {
-                    line.copy_from_slice(&from[start..start + columns * word]);
-                    continue;
-                }
-                let step = self.columns.step as usize * word;
-                for (column, number) in line.chunks_exact_mut(word).enumerate() {
-                    let at = start + column * step;
-                    number.copy_from_slice(&from[at..at + word]);
+            for (rows, line) in rows.chunks_exact(group).zip(block.chunks_exact_mut(panel * group * word)) {
+                for (place, row) in rows.iter().enumerate() {
+                    let Some(row) = row else { continue };
+                    let start = (row + first * self.columns.step) as usize * word;
+                    if self.columns.step == 1 && group == 1 {
+                        line[..columns * word].copy_from_slice(&from[start..start + columns * word]);
+                        continue;
+                    }
+                    let step = self.columns.step as usize * word;
+                    let line = line[place * word..].chunks_mut(group * word).take(columns).enumerate();
+                    for (column, element) in line {
+                        let at = start + column * step;
+                        element[..word].copy_from_slice(&from[at..at + word]);
+                    }
                 }
             }
         }
@@ -106,13 +134,12 @@ impl Panels {
 
 /// The panels in which a kernel wants a constant, and the kernel that reads them; `None` where it reads as well as is.
 pub fn wanted(kernel: &Kernel, buffer: BufferId) -> Option<(Panels, Kernel)> {
-    if kernel.buffer(buffer).storage != Storage::Plain(DType::F32) {
-        return None;
-    }
+    let storage = kernel.buffer(buffer).storage;
+    let group = group_of(storage)?;
     let mut reads = (0..).map(OperandId).zip(&kernel.operands).filter(|(_, access)| access.buffer == buffer);
     let (Some((operand, access)), None) = (reads.next(), reads.next()) else { return None };
     let window = as_window(kernel).unwrap_or_else(|| kernel.clone());
-    let (n, k, width, body) = match WindowPlan::new(&window, Isa::Avx2) {
+    let (n, k, width, body) = match WindowPlan::new(&window, Isa::Avx2).filter(|_| group == 1) {
         Some(plan) => {
             let n = plan.lanes();
             if motion(kernel, access, n) == Motion::Step(Dim::from(1)) {
@@ -128,7 +155,8 @@ pub fn wanted(kernel: &Kernel, buffer: BufferId) -> Option<(Panels, Kernel)> {
     let panels = Panels::new(kernel, access, n, &k, width).filter(|panels| panels.columns.extent >= FEWEST)?;
     let mut laid_out = Kernel { body, ..kernel.clone() };
     laid_out.operands[operand.0 as usize] = packed_panels(kernel, buffer, n, &k, width);
-    Some((panels, laid_out))
+    let fits = group == 1 || IntegerPlan::new(&laid_out, Isa::Avx2).is_some();
+    fits.then_some((panels, laid_out))
 }
 
 /// The contraction of a kernel with an operand as its right side, its roles exchanged where that was the left one; `None`
@@ -141,7 +169,9 @@ fn with_right_side(kernel: &Kernel, operand: OperandId) -> Option<Contract> {
     let node = ExprId(place as u32);
     let stored = contract.stores.iter().any(|store| store.value == node);
     let used = nodes.iter().any(|other| other.inputs().any(|input| input == node));
-    if stored || used || contract.accumulator != DType::F32 || contract.a == contract.b {
+    let storage = kernel.buffer(kernel.operand(operand).buffer).storage;
+    let sums = if storage == Storage::Plain(DType::F32) { DType::F32 } else { DType::I32 };
+    if stored || used || contract.accumulator != sums || contract.a == contract.b {
         return None;
     }
     let mut contract = contract.clone();
@@ -157,33 +187,46 @@ fn with_right_side(kernel: &Kernel, operand: OperandId) -> Option<Contract> {
     (contract.b == node && contract.n.len() == 1).then_some(contract)
 }
 
-/// Element (k, n) of panels, `k` being axes of which the last is innermost. Whoever packs a weight so fills the last panel
-/// with zeros.
+/// Element (k, n) of panels, `k` being axes of which the last is innermost. Whoever packs a weight so fills the last panel,
+/// and the last group of the innermost axis, with zeros.
 pub fn packed_panels(kernel: &Kernel, buffer: BufferId, n: AxisId, k: &[AxisId], width: i64) -> Access {
+    let storage = kernel.buffer(buffer).storage;
+    let group = group_of(storage).expect("only what is kept in panels is packed");
+    let part = |axis, div, modulus| Index { terms: vec![(axis, 1)], plus: Dim::from(0), div, modulus };
     let mut coords = Vec::new();
-    let mut stride = Dim::from(width);
-    for axis in k.iter().rev() {
-        coords.push(Coord::new(Index::axis(*axis), stride.clone()));
-        stride = stride * &kernel.axis(*axis).extent;
+    let mut stride = Dim::from(width * group);
+    for (place, axis) in k.iter().enumerate().rev() {
+        let extent = kernel.axis(*axis).extent.clone();
+        if place + 1 < k.len() || group == 1 {
+            coords.push(Coord::new(Index::axis(*axis), stride.clone()));
+            stride = stride * &extent;
+            continue;
+        }
+        let extent = extent.as_constant().expect("groups are of a known extent");
+        coords.push(Coord::new(part(*axis, group, None), stride.clone()));
+        coords.insert(0, Coord::new(part(*axis, 1, Some(group)), 1));
+        stride = stride * ((extent + group - 1) / group);
     }
-    let along = |div, modulus| Index { terms: vec![(n, 1)], plus: Dim::from(0), div, modulus };
     if kernel.axis(n).extent.as_constant().is_some_and(|columns| columns <= width) {
-        coords.insert(0, Coord::new(Index::axis(n), 1));
+        coords.insert(0, Coord::new(Index::axis(n), group));
     } else {
-        coords.push(Coord::new(along(width, None), stride));
-        coords.insert(0, Coord::new(along(1, Some(width)), 1));
+        coords.push(Coord::new(part(n, width, None), stride));
+        coords.insert(0, Coord::new(part(n, 1, Some(width)), group));
     }
     coords.reverse();
-    Access::new(buffer, coords, Scalar::zero(DType::F32))
+    Access::new(buffer, coords, Scalar::zero(storage.compute()))
 }
 
-/// The buffer of a side that is read in panels.
-pub(super) fn in_panels(kernel: &Kernel, side: ExprId, n: AxisId, k: &[AxisId]) -> Option<BufferId> {
+/// The buffer of a side that is read in panels of numbers of one storage.
+pub(super) fn in_panels(kernel: &Kernel, side: ExprId, n: AxisId, k: &[AxisId], storage: Storage) -> Option<BufferId> {
     let Node::Operand(operand) = kernel.expr.nodes[side.0 as usize] else { return None };
     let access = kernel.operand(operand);
+    let known = group_of(storage)? == 1 || kernel.axis(*k.last()?).extent.as_constant().is_some();
+    if kernel.buffer(access.buffer).storage != storage || !known {
+        return None;
+    }
     let panels = packed_panels(kernel, access.buffer, n, k, PANEL);
-    let plain = kernel.buffer(access.buffer).storage == Storage::Plain(DType::F32);
-    (plain && access.base == panels.base && access.coords == panels.coords).then_some(access.buffer)
+    (access.base == panels.base && access.coords == panels.coords).then_some(access.buffer)
 }
 
 #[cfg(test)]

@@ -16,8 +16,12 @@ pub enum Isa {
     Portable,
     /// AVX2 and FMA.
     Avx2,
+    /// The same, and dots of bytes in VEX form (AVX-VNNI).
+    Avx2Vnni,
     /// AVX-512.
     Avx512,
+    /// The same, and dots of bytes (AVX512-VNNI).
+    Avx512Vnni,
 }
 
 impl Isa {
@@ -30,9 +34,14 @@ impl Isa {
     pub(super) fn wide(self) -> Option<Width> {
         match self {
             Isa::Portable => None,
-            Isa::Avx2 => Some(Width::Ymm),
-            Isa::Avx512 => Some(Width::Zmm),
+            Isa::Avx2 | Isa::Avx2Vnni => Some(Width::Ymm),
+            Isa::Avx512 | Isa::Avx512Vnni => Some(Width::Zmm),
         }
+    }
+
+    /// Whether four products of bytes are summed by one instruction.
+    pub(super) fn has_dots(self) -> bool {
+        matches!(self, Isa::Avx2Vnni | Isa::Avx512Vnni)
     }
 
     /// Heights of register tiles, the tallest first: what its sums, a row of the right side and a number of the left
@@ -40,8 +49,8 @@ impl Isa {
     pub(super) fn tile_heights(self) -> &'static [i64] {
         match self {
             Isa::Portable => &[4],
-            Isa::Avx2 => &[6, 4, 2, 1],
-            Isa::Avx512 => &[12, 8, 4, 2, 1],
+            Isa::Avx2 | Isa::Avx2Vnni => &[6, 4, 2, 1],
+            Isa::Avx512 | Isa::Avx512Vnni => &[12, 8, 4, 2, 1],
         }
     }
 }

@@ -2,6 +2,7 @@
 #![allow(dead_code, missing_docs, unreachable_pub, reason = "each test binary uses its own part")]
 
 pub mod build;
+pub mod emulate;
 pub mod machine;
 
 use cranelift_codegen::isa::{CallConv, TargetFrontendConfig};

@@ -24,7 +24,7 @@ pub(super) enum Op {
     Min,
     /// `a > b ? a : b`.
     Max,
-    /// Of 32-bit integers, as all that follow but the last two.
+    /// Of 32-bit integers, as all that follow but the last four.
     IntegerAdd,
     IntegerSub,
     IntegerMul,
@@ -37,12 +37,17 @@ pub(super) enum Op {
     Fma231,
     /// `to = a * to + b`.
     Fma213,
+    /// Products of neighbouring 16-bit integers, summed by twos to 32 bits.
+    MultiplyPairs,
+    /// `to += ` products of unsigned bytes by signed ones, summed by fours to 32 bits (VNNI).
+    DotBytes,
 }
 
 impl Op {
     /// Whether the operands may change places without a bit of the result changing (but which NaN it is).
     pub(super) fn commutes(self) -> bool {
-        !matches!(self, Op::Sub | Op::Div | Op::Min | Op::Max | Op::IntegerSub | Op::Fma231 | Op::Fma213)
+        let ordered = matches!(self, Op::Sub | Op::Div | Op::Min | Op::Max | Op::IntegerSub);
+        !ordered && !matches!(self, Op::Fma231 | Op::Fma213 | Op::DotBytes)
     }
 }
 
@@ -60,6 +65,10 @@ pub(super) enum Single {
     ShiftLeft(u8),
     ShiftArithmetic(u8),
     ShiftLogical(u8),
+    /// Of 16-bit lanes, as the two that follow.
+    WordsLeft(u8),
+    WordsArithmetic(u8),
+    WordsLogical(u8),
 }
 
 /// A comparison, true being all ones.
@@ -133,6 +142,8 @@ impl Width {
             Op::Xor => [Code::VEX_Vpxor_ymm_ymm_ymmm256, Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32],
             Op::Fma231 => [Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256, Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er],
             Op::Fma213 => [Code::VEX_Vfmadd213ps_ymm_ymm_ymmm256, Code::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er],
+            Op::MultiplyPairs => [Code::VEX_Vpmaddwd_ymm_ymm_ymmm256, Code::EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512],
+            Op::DotBytes => [Code::VEX_Vpdpbusd_ymm_ymm_ymmm256, Code::EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32],
         };
         if self == Width::Ymm { narrow } else { wide }
     }
@@ -157,6 +168,15 @@ impl Width {
             }
             Single::ShiftLogical(by) => {
                 ([Code::VEX_Vpsrld_ymm_ymm_imm8, Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8], Some(by))
+            }
+            Single::WordsLeft(by) => {
+                ([Code::VEX_Vpsllw_ymm_ymm_imm8, Code::EVEX_Vpsllw_zmm_k1z_zmmm512_imm8], Some(by))
+            }
+            Single::WordsArithmetic(by) => {
+                ([Code::VEX_Vpsraw_ymm_ymm_imm8, Code::EVEX_Vpsraw_zmm_k1z_zmmm512_imm8], Some(by))
+            }
+            Single::WordsLogical(by) => {
+                ([Code::VEX_Vpsrlw_ymm_ymm_imm8, Code::EVEX_Vpsrlw_zmm_k1z_zmmm512_imm8], Some(by))
             }
         };
         let code = if self == Width::Ymm { narrow } else { wide };
@@ -300,6 +320,33 @@ impl Width {
             Width::Zmm => Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
         };
         push(asm, Instruction::with3(code, register, register, register));
+    }
+}
+
+impl Width {
+    /// As many bytes as there are lanes, widened.
+    pub(super) fn load_bytes(self, asm: &mut CodeAssembler, to: u8, from: Place, signed: bool) {
+        let code = match (self, signed) {
+            (Width::Ymm, true) => Code::VEX_Vpmovsxbd_ymm_xmmm64,
+            (Width::Ymm, false) => Code::VEX_Vpmovzxbd_ymm_xmmm64,
+            (Width::Zmm, true) => Code::EVEX_Vpmovsxbd_zmm_k1z_xmmm128,
+            (Width::Zmm, false) => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
+        };
+        push(asm, Instruction::with2(code, self.register(to), from.operand()));
+    }
+
+    /// The lanes as bytes, in which they fit; `spare` is overwritten.
+    pub(super) fn store_bytes(self, asm: &mut CodeAssembler, to: Place, from: u8, spare: u8, signed: bool) {
+        if self == Width::Zmm {
+            let code = Code::EVEX_Vpmovdb_xmmm128_k1z_zmm;
+            return push(asm, Instruction::with2(code, to.operand(), self.register(from)));
+        }
+        let [low, high] = [from, spare].map(|number| Register::XMM0 + u32::from(number));
+        let narrow = if signed { Code::VEX_Vpacksswb_xmm_xmm_xmmm128 } else { Code::VEX_Vpackuswb_xmm_xmm_xmmm128 };
+        push(asm, Instruction::with3(Code::VEX_Vextracti128_xmmm128_ymm_imm8, high, self.register(from), 1));
+        push(asm, Instruction::with3(Code::VEX_Vpackssdw_xmm_xmm_xmmm128, high, low, high));
+        push(asm, Instruction::with3(narrow, high, high, high));
+        push(asm, Instruction::with2(Code::VEX_Vmovq_xmmm64_xmm, to.operand(), high));
     }
 }
 

@@ -5,6 +5,7 @@
 //! of operations and gives them registers without spilling; where they do not fit it says `OutOfRegisters`.
 
 mod arrange;
+mod bytes;
 mod interleaved;
 mod machine;
 mod packed;
@@ -16,6 +17,7 @@ mod sparse;
 mod wide;
 
 pub(super) use arrange::{arrange, arranged};
+pub(super) use bytes::{bytes, words};
 pub(super) use interleaved::{ARRANGED, STREAMS, arrange_side_by_side, dots_side_by_side, panel_side_by_side};
 pub(super) use machine::Width;
 pub(super) use packed::dots;

@@ -35,6 +35,14 @@ pub(super) enum Step {
     Blend(Vector, Vector, Vector),
     /// A register that outlives the region += a product.
     Accumulate(u8, Vector, Vector),
+    /// The same of integers: += a vector.
+    Increase(u8, Vector),
+    /// The same of bytes: += the sums of four products each, of unsigned bytes by signed ones.
+    Dot(u8, Vector, Vector),
+    /// As many bytes as a vector has lanes, as signed or unsigned integers.
+    LoadBytes(Place, bool),
+    /// The lanes, which fit so, as signed or unsigned bytes.
+    StoreBytes(Place, Vector, bool),
 }
 
 /// Where the table of constants is found.
@@ -43,18 +51,32 @@ pub(super) const CONSTANTS: Register = Register::RDX;
 impl Step {
     /// Whether it does something beside giving a value.
     fn lasts(self) -> bool {
-        matches!(self, Step::Store(..) | Step::StoreSome(..) | Step::SetVariable(..) | Step::Accumulate(..))
+        matches!(
+            self,
+            Step::Store(..)
+                | Step::StoreBytes(..)
+                | Step::StoreSome(..)
+                | Step::SetVariable(..)
+                | Step::Accumulate(..)
+                | Step::Increase(..)
+                | Step::Dot(..)
+        )
     }
 
     fn inputs(self) -> impl Iterator<Item = Vector> + Clone {
         let inputs = match self {
-            Step::Load(_) | Step::Broadcast(_) | Step::Constant(_) | Step::Variable(_) => [None; 3],
-            Step::Store(_, a) | Step::LoadSome(_, a) | Step::SetVariable(_, a) | Step::Single(_, a) => {
+            Step::Load(_) | Step::LoadBytes(..) | Step::Broadcast(_) | Step::Constant(_) | Step::Variable(_) => {
+                [None; 3]
+            }
+            Step::Store(_, a) | Step::StoreBytes(_, a, _) | Step::SetVariable(_, a) | Step::Increase(_, a) => {
                 [Some(a), None, None]
             }
-            Step::Binary(_, a, b) | Step::Test(_, a, b) | Step::Accumulate(_, a, b) | Step::StoreSome(_, a, b) => {
-                [Some(a), Some(b), None]
-            }
+            Step::Single(_, a) | Step::LoadSome(_, a) => [Some(a), None, None],
+            Step::Binary(_, a, b)
+            | Step::Test(_, a, b)
+            | Step::Accumulate(_, a, b)
+            | Step::Dot(_, a, b)
+            | Step::StoreSome(_, a, b) => [Some(a), Some(b), None],
             Step::MultiplyAdd(a, b, c) | Step::Blend(a, b, c) => [Some(a), Some(b), Some(c)],
         };
         inputs.into_iter().flatten()
@@ -152,6 +174,25 @@ impl Allocation<'_> {
             Step::Accumulate(register, a, b) => {
                 let (a, b) = (self.held(a, &mut borrowed)?, self.operand(b));
                 width.apply(self.asm, Op::Fma231, register, a, b);
+            }
+            Step::Increase(register, a) => {
+                let a = self.operand(a);
+                width.apply(self.asm, Op::IntegerAdd, register, register, a);
+            }
+            Step::Dot(register, a, b) => {
+                let (a, b) = (self.held(a, &mut borrowed)?, self.operand(b));
+                width.apply(self.asm, Op::DotBytes, register, a, b);
+            }
+            Step::LoadBytes(from, signed) => {
+                let to = self.take()?;
+                width.load_bytes(self.asm, to, from, signed);
+                self.homes[i] = Home::Register(to);
+            }
+            Step::StoreBytes(to, a, signed) => {
+                let a = self.held(a, &mut borrowed)?;
+                let spare = self.take()?;
+                borrowed.push(spare);
+                width.store_bytes(self.asm, to, a, spare, signed);
             }
             Step::Single(op, a) => {
                 let a = self.held(a, &mut borrowed)?;

@@ -1,24 +1,25 @@
-//! Leaves over runs of f32 numbers side by side: copied, and cleared.
+//! Leaves over runs of numbers side by side, of four bytes each or of one: copied, and cleared.
 
 use super::machine::{Place, Width};
 use super::rows::{each, emitted};
 use iced_x86::Register;
-use iced_x86::code_asm::{dword_ptr, rdi, rdx, rsi, xmm0};
+use iced_x86::code_asm::{al, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, xmm0};
 
 /// Vectors of one turn.
 const VECTORS: u8 = 4;
 
 /// `COPY_RUN (count, from, to)`: so many numbers.
-pub(in crate::cpu) fn copy_run() -> Vec<u8> {
-    run(true)
+pub(in crate::cpu) fn copy_run(bytes: i64) -> Vec<u8> {
+    run(true, bytes)
 }
 
 /// `CLEAR_RUN (count, _, to)`: so many zeros.
-pub(in crate::cpu) fn clear_run() -> Vec<u8> {
-    run(false)
+pub(in crate::cpu) fn clear_run(bytes: i64) -> Vec<u8> {
+    run(false, bytes)
 }
 
-fn run(reads: bool) -> Vec<u8> {
+fn run(reads: bool, bytes: i64) -> Vec<u8> {
+    let lanes = 32 / bytes as i32;
     let place = |base, i: u8| Place { base, bytes: i32::from(i) * 32 };
     emitted(|asm| {
         let width = Width::Ymm;
@@ -26,7 +27,7 @@ fn run(reads: bool) -> Vec<u8> {
             (0..VECTORS).for_each(|i| width.clear(asm, i));
         }
         for vectors in [VECTORS, 1] {
-            each(asm, rdi, i32::from(vectors) * 8, &mut |asm| {
+            each(asm, rdi, i32::from(vectors) * lanes, &mut |asm| {
                 if reads {
                     (0..vectors).for_each(|i| width.load(asm, i, place(Register::RSI, i)));
                     asm.add(rsi, i32::from(vectors) * 32)?;
@@ -35,13 +36,32 @@ fn run(reads: bool) -> Vec<u8> {
                 asm.add(rdx, i32::from(vectors) * 32)
             })?;
         }
+        if bytes == 1 {
+            asm.xor(eax, eax)?;
+            each(asm, rdi, 8, &mut |asm| {
+                if reads {
+                    asm.mov(rax, qword_ptr(rsi))?;
+                    asm.add(rsi, 8)?;
+                }
+                asm.mov(qword_ptr(rdx), rax)?;
+                asm.add(rdx, 8)
+            })?;
+        }
         each(asm, rdi, 1, &mut |asm| {
-            if reads {
-                asm.vmovss(xmm0, dword_ptr(rsi))?;
-                asm.add(rsi, 4)?;
+            match (bytes, reads) {
+                (1, true) => asm.movzx(eax, byte_ptr(rsi))?,
+                (_, true) => asm.vmovss(xmm0, dword_ptr(rsi))?,
+                _ => {}
             }
-            asm.vmovss(dword_ptr(rdx), xmm0)?;
-            asm.add(rdx, 4)
+            if reads {
+                asm.add(rsi, bytes as i32)?;
+            }
+            if bytes == 1 {
+                asm.mov(byte_ptr(rdx), al)?
+            } else {
+                asm.vmovss(dword_ptr(rdx), xmm0)?
+            }
+            asm.add(rdx, bytes as i32)
         })
     })
 }

@@ -35,8 +35,8 @@ const HELD: &str = "a CodeAssembler holds any number of instructions";
 pub(in crate::cpu) struct Wide {
     asm: CodeAssembler,
     width: Width,
-    region: Region,
-    variables: u8,
+    pub(super) region: Region,
+    pub(super) variables: u8,
     cursors: Vec<AsmRegister64>,
     kept: Vec<AsmRegister64>,
     /// Whether the register of the third parameter holds a pointer, and the parameter lies on the stack until a store.
@@ -91,7 +91,7 @@ impl Wide {
         emitted.and_then(|()| self.asm.assemble(0)).map_err(|error| panic!("a leaf cannot be encoded: {error}"))
     }
 
-    fn bits(&mut self, bits: u32) -> Vector {
+    pub(super) fn bits(&mut self, bits: u32) -> Vector {
         self.filled(bits, self.width.lanes())
     }
 
@@ -214,12 +214,12 @@ impl Wide {
         self.apply(Op::And, word, valid)
     }
 
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let emitted = self.region.emit(&mut self.asm, self.width, self.variables);
         self.failed = self.failed.or(emitted.err());
     }
 
-    fn place(&self, cursor: usize, bytes: i32) -> Place {
+    pub(super) fn place(&self, cursor: usize, bytes: i32) -> Place {
         Place { base: self.cursors[cursor].into(), bytes }
     }
 
