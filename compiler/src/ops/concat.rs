@@ -29,18 +29,16 @@ pub(super) fn require_alike(call: &Call, but: Option<usize>, cx: &mut Infer) -> 
     };
     super::broadcast::require_same_dtype(call, cx)?;
     for (i, other) in call.inputs.iter().enumerate().skip(1) {
-        let axes = 0..first.rank().max(other.rank());
-        let mut pairs = axes.filter(|axis| Some(*axis) != but).map(|axis| (first.dims.get(axis), other.dims.get(axis)));
-        let differing = pairs.find(|pair| match pair {
-            (Some(a), Some(b)) => !cx.equal(a, b, Blame::Input(i)),
-            _ => true,
-        });
-        let Some(pair) = differing else { continue };
+        let pairs = first.dims.iter().zip(&other.dims).enumerate().filter(|(axis, _)| Some(*axis) != but);
+        let differing = pairs.map(|(_, pair)| pair).find(|(a, b)| !cx.equal(a, b, Blame::Input(i)));
+        if first.rank() == other.rank() && differing.is_none() {
+            continue;
+        }
         let (a, b) = (cx.show(first), cx.show(other));
         let message = format!("cannot `{}` {a} and {b}", call.signature.name);
         let mut error = OpError::new("MDL0301", message, Blame::Input(i), format!("this is {b}"))
             .label(Blame::Input(0), format!("this is {a}"));
-        if let (Some(a), Some(b)) = pair {
+        if let Some((a, b)) = differing {
             error = error.note(format!("{} is not {}", cx.slots.show(a), cx.slots.show(b))).dim(a).dim(b);
         }
         return Err(error);
