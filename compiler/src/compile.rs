@@ -1,7 +1,9 @@
 //! The library's front door: a model file becomes a model that runs.
 
+use crate::conversion;
 use crate::diag::{self, Severity, SourceMap};
 use crate::frontend::{self, Checked};
+use crate::import::onnx::ImportError;
 use crate::pipeline::{BuildError, artifact};
 use mlc_runtime::artifact::{Artifact, ArtifactError};
 use mlc_runtime::session::{JitError, Model, Options};
@@ -19,6 +21,9 @@ pub enum CompileError {
         /// What the system says.
         cause: io::Error,
     },
+    /// A model of another format that mlc does not import.
+    #[error(transparent)]
+    Import(#[from] ImportError),
     /// Its mistakes, all of them, as `mlc check` shows them.
     #[error("{0}")]
     Mistakes(String),
@@ -36,7 +41,7 @@ pub enum CompileError {
     Load(#[from] JitError),
 }
 
-/// Compiles a `.mdl` file and its weights, or opens a `.mlc`, and loads it with the defaults: all cores, all weights where
+/// Compiles a `.mdl` file and its weights or a `.onnx` file, or opens a `.mlc`, and loads it with the defaults: all cores, all weights where
 /// the model says they are. Sessions on the model then run it.
 ///
 /// ```
@@ -57,10 +62,19 @@ pub fn compile(path: impl AsRef<Path>) -> Result<Model, CompileError> {
 }
 
 fn checked(path: &Path) -> Result<Artifact, CompileError> {
-    let text = std::fs::read_to_string(path).map_err(|cause| CompileError::Read { file: path.to_owned(), cause })?;
+    let (text, given) = match conversion::is_foreign(path) {
+        true => {
+            let made = conversion::onnx(path, &[])?;
+            (made.text, Some(made.tensors))
+        }
+        false => {
+            let read = std::fs::read_to_string(path);
+            (read.map_err(|cause| CompileError::Read { file: path.to_owned(), cause })?, None)
+        }
+    };
     let mut sources = SourceMap::default();
     let file = sources.add(path.display().to_string(), text);
-    let options = frontend::Options { folder: Some(folder(path).to_owned()), ..Default::default() };
+    let options = frontend::Options { folder: Some(folder(path).to_owned()), given, ..Default::default() };
     let Checked { graph, diagnostics, .. } = frontend::check(&mut sources, file, &options);
     let Some(graph) = graph else {
         let mistakes = diagnostics.iter().filter(|diagnostic| diagnostic.severity == Severity::Error);

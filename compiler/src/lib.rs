@@ -1,15 +1,17 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `export` | `passes` | `schedule` |
-//! `reference` → the pipeline → `compile` | `isolate` → `cli`.
+//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `import` | `export` | `passes` | `schedule` |
+//! `reference` → the pipeline | `conversion` → `compile` | `isolate` → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
 mod compile;
+pub mod conversion;
 pub mod diag;
 pub mod export;
 pub mod frontend;
 pub mod graph;
+pub mod import;
 pub mod isolate;
 pub mod ops;
 pub mod passes;

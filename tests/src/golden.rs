@@ -1,8 +1,8 @@
 //! Golden files: a command, its input files, and what it must print, in one file.
 //!
 //! The first line is `$ mlc …`, or `$ NAME=VALUE mlc …`, run in an empty folder. `--- file NAME` starts an input file,
-//! `--- tensors NAME` one that `made` writes, `--- bytes NAME` one in hexadecimal; `--- stdout`, `--- stderr` and
-//! `--- changed NAME` (an input file as the command left it) say what is expected, `--- exit N` ends the file.
+//! `--- tensors NAME` and `--- onnx NAME` one that `made` writes, `--- bytes NAME` one in hexadecimal; `--- stdout`,
+//! `--- stderr` and `--- changed NAME` (an input file as the command left it) say what is expected, `--- exit N` ends the file.
 
 use crate::made;
 use anyhow::{Context, Result};
@@ -73,7 +73,7 @@ impl Golden {
     fn take(&mut self, section: Option<(String, String)>) -> Result<()> {
         let Some((header, body)) = section else { return Ok(()) };
         match header.split_once(' ').unwrap_or((&header, "")) {
-            (kind @ ("file" | "tensors" | "bytes"), name) => self.files.push((kind.into(), name.into(), body)),
+            (kind @ ("file" | "tensors" | "bytes" | "onnx"), name) => self.files.push((kind.into(), name.into(), body)),
             ("stdout", _) => self.outcome.stdout = body,
             ("stderr", _) => self.outcome.stderr = body,
             ("changed", name) => drop(self.outcome.changed.insert(name.to_owned(), body)),

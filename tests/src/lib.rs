@@ -7,6 +7,7 @@ pub mod book;
 pub mod golden;
 mod lines;
 pub mod made;
+pub mod onnx_suite;
 pub mod pages;
 pub mod schema;
 

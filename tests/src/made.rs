@@ -1,5 +1,7 @@
 //! Small binary files that tests describe in text.
 
+pub mod onnx;
+
 use anyhow::{Context, Result, bail};
 use mlc_codegen::base::{DType, Scalar};
 use mlc_runtime::npz::{write_npy, write_npz};
@@ -9,6 +11,7 @@ use std::path::Path;
 
 /// Writes an input file. `file`: the text itself. `bytes`: hexadecimal, in any number of lines. `tensors`: a weight file
 /// of the kind that its name says, a tensor a line, `NAME dtype[2, 3]` or `NAME dtype[2] = 0.5 1`, the values repeated.
+/// `onnx`: a model of that format, as [`onnx`] reads it.
 pub fn write(kind: &str, path: &Path, text: &str) -> Result<()> {
     match kind {
         "file" => Ok(std::fs::write(path, text)?),
@@ -26,6 +29,7 @@ pub fn write(kind: &str, path: &Path, text: &str) -> Result<()> {
                 _ => bail!("no tensors can be written to `{}`", path.display()),
             }
         }
+        "onnx" => Ok(std::fs::write(path, onnx::model(text)?)?),
         kind => bail!("`{kind}` is no kind of file"),
     }
 }

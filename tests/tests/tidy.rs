@@ -79,8 +79,9 @@ fn an_op_stands_in_its_file_and_in_the_table() {
     let words = |line: &str| line.split(|c: char| !c.is_alphanumeric()).any(|word| word.eq_ignore_ascii_case("tril"));
     let lines =
         crates.into_iter().flat_map(sources).map(|(name, text)| (name, text.lines().filter(|l| words(l)).count()));
-    let found: Vec<(String, usize)> =
-        lines.filter(|(name, count)| *count > 0 && name != "compiler/src/ops/tril.rs").collect();
+    let found = lines.filter(|(name, count)| *count > 0 && name != "compiler/src/ops/tril.rs");
+    // Importers name ops as models do.
+    let found: Vec<(String, usize)> = found.filter(|(name, _)| !name.starts_with("compiler/src/import/")).collect();
     assert_eq!(found, [("compiler/src/ops/mod.rs".to_owned(), 1)]);
 }
 
@@ -90,8 +91,8 @@ const LAW: &[&[&str]] = &[
     &["ops"],
     &["graph"],
     &["report"],
-    &["frontend", "export", "passes", "schedule", "reference"],
-    &["pipeline"],
+    &["frontend", "import", "export", "passes", "schedule", "reference"],
+    &["pipeline", "conversion"],
     &["compile", "isolate"],
     &["cli"],
 ];

@@ -3,6 +3,7 @@
 use super::output::{self, MessageFormat};
 use crate::BuildError;
 use crate::diag::{Diagnostic, SourceMap};
+use crate::import::onnx::ImportError;
 use crate::schedule::ScheduleError;
 use crate::types::Loc;
 use mlc_runtime::artifact::{ArtifactError, Source};
@@ -93,6 +94,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
     failure
         .or_else(|| cause.downcast_ref::<BuildError>().and_then(BuildError::code))
         .or_else(|| cause.downcast_ref::<ArtifactError>().map(ArtifactError::code))
+        .or_else(|| cause.downcast_ref::<ImportError>().map(ImportError::code))
         .or_else(|| cause.downcast_ref::<WriteError>().map(WriteError::code))
         .or_else(|| cause.downcast_ref::<JitError>().map(JitError::code))
         .or_else(|| cause.downcast_ref::<TensorError>().map(|_| "MDL0704"))

@@ -58,6 +58,34 @@ pub(super) fn given(text: &str) -> Result<Given, String> {
     }
 }
 
+/// A tensor that needs no entry to be understood, for the argument parser.
+pub(super) fn bound(text: &str) -> Result<(String, Tensor), String> {
+    let Given { name, value } = given(text)?;
+    free(&name, &value).map(|tensor| (name, tensor)).map_err(|error| error.to_string())
+}
+
+/// Those of the given inputs that say what they are by themselves.
+pub(super) fn offered(given: &[Given]) -> Vec<(String, Tensor)> {
+    given.iter().filter_map(|one| Some((one.name.clone(), free(&one.name, &one.value).ok()?))).collect()
+}
+
+/// The given inputs without those that the model was made with.
+pub(super) fn without(given: &[Given], names: &[String]) -> Vec<Given> {
+    given.iter().filter(|one| !names.contains(&one.name)).cloned().collect()
+}
+
+fn free(name: &str, text: &str) -> Result<Tensor> {
+    if let Some(place) = text.strip_prefix('@') {
+        return file(place);
+    }
+    let dtype = if text.contains('.') && !text.contains('[') { DType::F32 } else { DType::I64 };
+    let port = Port { name: name.into(), dtype, dims: vec![], source: 0 };
+    match text.split_once('=') {
+        Some((ty, numbers)) => written(&port, ty, numbers),
+        None => Ok(Tensor::scalar(dtype, number(&port, dtype, text)?)),
+    }
+}
+
 /// Reads and makes what was given, and draws what `draw` says; what else is missing is refused.
 pub(super) fn resolve(
     given: &[Given],

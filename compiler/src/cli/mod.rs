@@ -20,6 +20,7 @@ mod fix;
 mod flags;
 mod fmt;
 mod host;
+mod import;
 mod inputs;
 mod inspect;
 mod inspect_model;
@@ -101,6 +102,8 @@ enum Verb {
     Fix(fix::Args),
     /// Formats model files.
     Fmt(fmt::Args),
+    /// Makes a `.mdl` file and its weights of an ONNX model.
+    Import(import::Args),
     /// Says what a `.mlc` or a weight file holds.
     Inspect(inspect::Args),
     /// Makes a folder with a small model that checks and runs.
@@ -147,10 +150,11 @@ pub fn main() -> ExitCode {
         Verb::Ops(args) => ops::run(&args),
         Verb::Passes(args) => passes::run(&args),
         Verb::Profile(args) => profile::run(&args, format),
-        Verb::Run(args) => run::run(&args, format),
+        Verb::Run(mut args) => run::run(&mut args, format),
         Verb::Check(args) => check::run(&args, format),
         Verb::Fix(args) => fix::run(&args, format),
         Verb::Fmt(args) => fmt::run(&args, format),
+        Verb::Import(args) => import::run(&args),
         Verb::Inspect(args) => inspect::run(&args),
         Verb::Targets(args) => targets::run(&args),
         Verb::Verify(args) => verify::run(&args),

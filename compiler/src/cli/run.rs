@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// A `.mdl` or `.mlc` file.
+    /// A `.mdl`, `.onnx` or `.mlc` file.
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// An input: NAME=@FILE.npy, NAME=@FILE.npz:KEY, NAME=f32[1,3]=[1,2,3], NAME=NUMBER for a size or a scalar,
@@ -44,11 +44,12 @@ pub(super) struct Args {
 }
 
 /// `Ok(true)` when the entry ran.
-pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
+pub(super) fn run(args: &mut Args, format: MessageFormat) -> Result<bool> {
+    args.model.offered = inputs::offered(&args.inputs);
     let Some(mut runner) = load::runner(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
     let interface = runner.interface(args.run.entry.as_deref())?;
-    let given =
-        inputs::resolve(&args.inputs, &interface, args.model.dims(), &args.file, Draw::given(args.model.seed()))?;
+    let free = inputs::without(&args.inputs, &args.model.bound.borrow());
+    let given = inputs::resolve(&free, &interface, args.model.dims(), &args.file, Draw::given(args.model.seed()))?;
     let outputs = runner.run(&interface.entry, &given)?;
     if args.check_finite {
         outputs.iter().try_for_each(|(name, tensor)| finite(name, tensor))?;

@@ -2,11 +2,15 @@
 
 use super::failure::Failure;
 use super::flags::{MemoryArgs, ReadArgs, SeedArgs, Switch, groups};
+use crate::conversion;
 use crate::diag::{Diagnostic, SourceMap};
 use crate::frontend::{self, Checked, TextError, read_text};
+use crate::import::onnx::ImportError;
 use crate::passes::{Keep, Pass};
 use crate::{Pipeline, report};
 use anyhow::Result;
+use mlc_runtime::tensor::Tensor;
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 
 /// The flags of every verb that compiles.
@@ -39,6 +43,16 @@ pub(super) struct ModelArgs {
     /// Verifies the graph before the first pass and after each.
     #[arg(long)]
     pub(super) verify: bool,
+    /// An input of an ONNX model that becomes a number of it, as shapes need: NAME=12, NAME=i64[2]=[3,4], NAME=@FILE.npy;
+    /// may be repeated. `mlc run` takes what it needs of the inputs that it is given.
+    #[arg(long, value_name = "NAME=VALUE", value_parser = super::inputs::bound)]
+    bind: Vec<(String, Tensor)>,
+    /// Inputs of a call, which are bound where shapes need them.
+    #[arg(skip)]
+    pub(super) offered: Vec<(String, Tensor)>,
+    /// Those of them that were.
+    #[arg(skip)]
+    pub(super) bound: RefCell<Vec<String>>,
     #[command(flatten)]
     seed: SeedArgs,
     #[command(flatten)]
@@ -132,7 +146,13 @@ pub(super) fn parse(path: &Path, sources: &mut SourceMap) -> Result<(u32, Vec<Di
 
 /// Checks a file that is added to the source map; `lenient` where a missing weight file is only a warning.
 pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut SourceMap) -> Result<(u32, Checked)> {
-    let text = read(path)?;
+    let (text, given) = match conversion::is_foreign(path) {
+        true => {
+            let made = converted(path, args)?;
+            (made.text, Some(made.tensors))
+        }
+        false => (read(path)?, None),
+    };
     let file = sources.add(path.display().to_string(), text);
     let (weights, random_weights) = match &args.weights {
         Some(Weights::File(path)) => (Some(path.clone()), None),
@@ -143,6 +163,7 @@ pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut 
         folder: Some(path.parent().unwrap_or(Path::new("")).to_owned()),
         weights,
         random_weights,
+        given: given.filter(|_| args.weights.is_none()),
         model: args.model.clone(),
         profile: args.profile.clone(),
         dims: args.dims.clone(),
@@ -153,4 +174,21 @@ pub(super) fn check(path: &Path, args: &ModelArgs, lenient: bool, sources: &mut 
     };
     let checked = frontend::check(sources, file, &options);
     Ok((file, checked))
+}
+
+/// A model of another format as text and tensors; what shapes need of the inputs that a call offers is bound.
+fn converted(path: &Path, args: &ModelArgs) -> Result<conversion::Converted> {
+    let mut bind = args.bind.clone();
+    loop {
+        let names = match conversion::onnx(path, &bind) {
+            Err(ImportError::Unbound(names)) => names,
+            made => return Ok(made?),
+        };
+        let offered = |name: &String| args.offered.iter().find(|(offered, _)| offered == name).cloned();
+        let Some(found) = names.iter().map(offered).collect::<Option<Vec<_>>>() else {
+            return Err(ImportError::Unbound(names).into());
+        };
+        args.bound.borrow_mut().extend(names);
+        bind.extend(found);
+    }
 }

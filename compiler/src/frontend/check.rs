@@ -5,6 +5,7 @@ use super::modules;
 use super::profiles::{Override, Profile};
 use crate::diag::{Diagnostic, Severity, SourceMap};
 use crate::graph::Graph;
+use mlc_runtime::tensor::Tensor;
 use mlc_runtime::weights::OpenOptions;
 use std::path::PathBuf;
 
@@ -15,6 +16,8 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// A weight file that stands for those of the model.
     pub weights: Option<PathBuf>,
+    /// Weights that are in memory, and stand for the files of the model.
+    pub given: Option<Vec<(String, Tensor)>>,
     /// Weights that are drawn from this seed instead of read.
     pub random_weights: Option<u64>,
     /// A model of several in the file.

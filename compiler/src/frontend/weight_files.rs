@@ -29,6 +29,13 @@ impl Elaborator<'_> {
         if self.options.random_weights.is_some() {
             return;
         }
+        if let Some(given) = &self.options.given {
+            if self.weights.set.files().len() == 0 {
+                self.weights.set.add(WeightFile::from_tensors(&from.value, given.iter().cloned()), prefix);
+                self.weights.statements.last_mut().expect("pushed above").file = Some(0);
+            }
+            return;
+        }
         let path = match &self.options.weights {
             Some(_) if self.weights.set.files().len() > 0 => return,
             Some(path) => path.clone(),

@@ -153,6 +153,19 @@ impl WeightFile {
         WeightFile::from_source(path, Source::memory(bytes), OpenOptions::default()).map_err(|fault| fault.of(path))
     }
 
+    /// Tensors that are in memory already, without a copy; `name` stands for a path in messages. Of two with one name the
+    /// last holds.
+    pub fn from_tensors(name: &str, tensors: impl IntoIterator<Item = (String, Tensor)>) -> WeightFile {
+        let (mut parts, mut headers) = (vec![], Headers::default());
+        for (key, tensor) in tensors {
+            let place = Place { part: parts.len(), member: None, start: 0, len: tensor.bytes().len() as u64 };
+            let (storage, shape) = (Storage::Plain(tensor.dtype()), tensor.shape().to_vec());
+            headers.entries.insert(key, Entry { storage, shape, place, conversion: None, strides: None });
+            parts.push(Part { source: Source::tensor(tensor), archive: None });
+        }
+        WeightFile { path: name.into(), format: Format::Safetensors, parts, headers }
+    }
+
     fn from_source(path: &Path, source: Source, options: OpenOptions) -> Result<WeightFile, Fault> {
         let head = source.prefix(16)?.into_owned();
         if head.starts_with(b"PK") {

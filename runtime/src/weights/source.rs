@@ -3,6 +3,7 @@
 
 use super::error::Fault;
 use crate::mmap::Mapping;
+use crate::tensor::Tensor;
 use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -15,6 +16,7 @@ enum Bytes {
     Mapped(Mapping),
     File(File),
     Memory(Vec<u8>),
+    Tensor(Tensor),
 }
 
 /// A file's bytes; cloning shares them.
@@ -44,6 +46,10 @@ impl Source {
         Source { len: bytes.len() as u64, bytes: Arc::new(Bytes::Memory(bytes.to_vec())) }
     }
 
+    pub(super) fn tensor(tensor: Tensor) -> Source {
+        Source { len: tensor.bytes().len() as u64, bytes: Arc::new(Bytes::Tensor(tensor)) }
+    }
+
     pub(super) fn len(&self) -> u64 {
         self.len
     }
@@ -57,6 +63,7 @@ impl Source {
         Ok(match &*self.bytes {
             Bytes::Mapped(mapping) => Cow::Borrowed(&mapping.bytes()[start as usize..end as usize]),
             Bytes::Memory(bytes) => Cow::Borrowed(&bytes[start as usize..end as usize]),
+            Bytes::Tensor(tensor) => Cow::Borrowed(&tensor.bytes()[start as usize..end as usize]),
             Bytes::File(file) => {
                 let mut bytes = vec![0; len as usize];
                 file.read_exact_at(&mut bytes, start)?;
@@ -95,6 +102,7 @@ impl Read for Reader {
             _ if len == 0 => {}
             Bytes::Mapped(mapping) => buffer[..len].copy_from_slice(&mapping.bytes()[start..start + len]),
             Bytes::Memory(bytes) => buffer[..len].copy_from_slice(&bytes[start..start + len]),
+            Bytes::Tensor(tensor) => buffer[..len].copy_from_slice(&tensor.bytes()[start..start + len]),
             Bytes::File(file) => file.read_exact_at(&mut buffer[..len], self.at)?,
         }
         self.at += len as u64;

@@ -26,6 +26,8 @@ pub(super) struct Writer<'g> {
     /// Blocks that branches became.
     pub(super) items: Vec<Item>,
     pub(super) item_names: Names,
+    /// Of the values that the entries name.
+    pub(super) types: HashMap<String, Type>,
 }
 
 /// One body in the making.
@@ -132,6 +134,7 @@ impl<'g> Body<'_, 'g> {
     pub(super) fn bind(&mut self, value: ValueId, name: &str) {
         self.values.insert(value, name.to_owned());
         self.bound.insert(name.to_owned(), value);
+        self.cx.types.insert(name.to_owned(), self.scope.ty(self.cx.graph.ty(value)));
     }
 
     /// A value where it is used.

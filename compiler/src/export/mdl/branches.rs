@@ -113,7 +113,9 @@ impl<'g> Body<'_, 'g> {
         };
         let mut args: Vec<Expr> = needs.values.iter().map(|value| self.value(*value)).collect();
         args.extend(needs.states.iter().map(|state| tree::name(&self.states[state])));
+        let around = self.cx.types.clone();
         let (params, ret, body) = self.inner(block, results, &needs, &statics);
+        self.cx.types = around;
         let func = Func {
             name: Ident::new(&name),
             statics: statics.iter().map(|(name, ..)| static_param(name)).collect(),

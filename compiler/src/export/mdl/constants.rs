@@ -29,14 +29,16 @@ pub(super) struct Constants {
     keys: HashMap<ConstantId, String>,
     taken: HashSet<String>,
     stems: Names,
+    /// Those that are never lists.
+    kept: HashSet<ConstantId>,
     /// For the file beside, in the order of the text.
     pub(super) made: Vec<(String, Tensor)>,
 }
 
 impl Constants {
     /// Decides for every constant that the entries use.
-    pub(super) fn of(graph: &Graph) -> Constants {
-        let mut all = Constants::default();
+    pub(super) fn of(graph: &Graph, kept: &HashSet<ConstantId>) -> Constants {
+        let mut all = Constants { kept: kept.clone(), ..Constants::default() };
         let nodes = || graph.entries.iter().flat_map(|entry| graph.nodes_within(&entry.body));
         let used = nodes().flat_map(|node| members(graph, node).0);
         all.taken = used.filter_map(|c| weight_key(&graph.constants[*c])).map(str::to_owned).collect();
@@ -74,7 +76,7 @@ impl Constants {
         let data = |id: &ConstantId| &graph.constants[*id].data;
         let Some(counter) = counter.filter(|_| members.iter().any(|member| *member != first)) else {
             return Some(match data(&first) {
-                ConstantData::Tensor(tensor) if is_plain(&graph.constants[first]) => {
+                ConstantData::Tensor(tensor) if is_plain(&graph.constants[first]) && !self.kept.contains(&first) => {
                     let list = literals::spelled(tensor);
                     list.map_or_else(|| Form::Key(self.key(graph, first, value)), Form::List)
                 }

@@ -22,9 +22,10 @@ mod literals;
 mod loops;
 mod names;
 mod print;
+mod roll;
 mod tree;
 mod uses;
 mod write;
 
-pub use print::{Links, Printed, print, print_linked};
+pub use print::{Links, Printed, print, print_linked, print_rolled};
 pub use write::{WriteError, write};

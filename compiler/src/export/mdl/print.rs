@@ -6,13 +6,14 @@ use super::constants::Constants;
 use super::dims::Scope;
 use super::literals::Literals;
 use super::names::{Names, identifier, is_identifier};
+use super::roll::roll;
 use super::tree;
 use super::uses::Uses;
-use crate::graph::{ConstantData, Entry, Graph, StateId, ValueId};
+use crate::graph::{ConstantData, ConstantId, Entry, Graph, StateId, ValueId};
 use mlc_codegen::base::{Slot, SlotDef};
 use mlc_grammar::ast::{
     Arg, Attr, Dim, DimKind, Edition, File, Func, Ident, Item, ItemKind, Member, MemberKind, Model, Param, Ret, Span,
-    StmtKind, Text,
+    StmtKind, Text, Type,
 };
 use mlc_grammar::print_file;
 use mlc_runtime::tensor::Tensor;
@@ -46,13 +47,35 @@ pub fn print(graph: &Graph) -> Printed {
 
 /// The text of a graph beside the files that `links` name.
 pub fn print_linked(graph: &Graph, links: &Links) -> Printed {
+    let Written { file, constants, .. } = written(graph, links, &HashSet::new());
+    Printed { text: print_file(&file), constants }
+}
+
+/// The same with what repeats written once. Constants in `kept` are weights of the file beside, however short they are;
+/// `about` is what the file says of itself, a line each.
+pub fn print_rolled(graph: &Graph, links: &Links, kept: &HashSet<ConstantId>, about: &[String]) -> Printed {
+    let Written { mut file, types, constants } = written(graph, links, kept);
+    roll(&mut file, &types);
+    file.docs = about.iter().map(|line| Text::new(line)).collect();
+    Printed { text: print_file(&file), constants }
+}
+
+/// A graph as a tree.
+struct Written {
+    file: File,
+    /// Of the values that the entries name.
+    types: HashMap<String, Type>,
+    constants: Vec<(String, Tensor)>,
+}
+
+fn written(graph: &Graph, links: &Links, kept: &HashSet<ConstantId>) -> Written {
     let mut item_names = Names::default();
     let model_name = item_names.fresh(if graph.name.is_empty() { "Model" } else { &graph.name });
     let mut names = Names::default();
     names.reserve(&model_name);
     let mut scope = Scope::new(&graph.slots);
     let mut members = dims(graph, &mut names, &mut scope);
-    let constants = Constants::of(graph);
+    let constants = Constants::of(graph, kept);
     members.extend(weights(graph, links, !constants.made.is_empty()));
     let mut states: HashMap<StateId, String> = HashMap::new();
     for (id, state) in graph.states.iter() {
@@ -61,8 +84,8 @@ pub fn print_linked(graph: &Graph, links: &Links) -> Printed {
         states.insert(id, name);
     }
     let (literals, uses, hints) = (Literals::default(), Uses::default(), HashMap::new());
-    let (guards, items) = (vec![], vec![]);
-    let mut cx = Writer { graph, constants, literals, uses, hints, guards, items, item_names };
+    let (guards, items, types) = (vec![], vec![], HashMap::new());
+    let mut cx = Writer { graph, constants, literals, uses, hints, guards, items, item_names, types };
     let mut entry_names = Names::default();
     for entry in &graph.entries {
         let around = (names.clone(), scope.clone(), states.clone());
@@ -72,7 +95,7 @@ pub fn print_linked(graph: &Graph, links: &Links) -> Printed {
     let mut items = cx.items;
     items.push(Item { docs: vec![], attrs: vec![], kind: ItemKind::Model(model), span: Span::default() });
     let edition = Some(Edition { number: 1, span: Span::default() });
-    Printed { text: print_file(&File { edition, docs: vec![], items }), constants: cx.constants.made }
+    Written { file: File { edition, docs: vec![], items }, types: cx.types, constants: cx.constants.made }
 }
 
 fn member(kind: MemberKind) -> Member {
@@ -140,6 +163,7 @@ fn entry_member<'g>(
     for input in &entry.inputs {
         let name = inside(&mut names, &input.name, graph.values[input.value].name.as_deref());
         params.push(param(&name, scope.ty(graph.ty(input.value))));
+        cx.types.insert(name.clone(), scope.ty(graph.ty(input.value)));
         bound.insert(name.clone(), input.value);
         values.insert(input.value, name);
     }
