@@ -305,24 +305,16 @@ pub(super) fn epilogue(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value,
     let left = d.b.ins().isub(f.width, n);
     let limit = d.integer(plan.width);
     let columns = d.b.ins().smin(left, limit);
-    let row = |d: &mut Driver, r: Value, store: &mut dyn FnMut(&mut Driver, Value)| {
-        let flat = d.b.ins().iadd(m, r);
-        d.unflatten(&plan.c.m, flat);
-        let skipped = d.times(r, plan.width * 4);
-        let at = d.offset(f.tile, skipped);
-        store(d, at);
-    };
     let single = |d: &mut Driver| {
         d.enter_lanes(None, false);
         d.each(zero, rows, 1, &mut |d, r| {
-            row(d, r, &mut |d, at| {
-                d.each(zero, columns, 1, &mut |d, x| {
-                    let flat = d.b.ins().iadd(n, x);
-                    d.unflatten(&plan.c.n, flat);
-                    let bytes = d.times(x, 4);
-                    let at = d.offset(at, bytes);
-                    store_all(d, plan, at);
-                });
+            let at = row_of_tile(d, plan, f, m, r);
+            d.each(zero, columns, 1, &mut |d, x| {
+                let flat = d.b.ins().iadd(n, x);
+                d.unflatten(&plan.c.n, flat);
+                let bytes = d.times(x, 4);
+                let at = d.offset(at, bytes);
+                store_all(d, plan, at);
             });
         });
     };
@@ -357,33 +349,33 @@ fn each_row(d: &mut Driver, plan: &ContractPlan, f: &Frame, (m, n): (Value, Valu
     let axis = plan.columns.expect("the epilogue takes columns together");
     let zero = d.integer(0);
     d.each(zero, rows, 1, &mut |d, r| {
-        let row = |d: &mut Driver, r: Value, store: &mut dyn FnMut(&mut Driver, Value)| {
-            let flat = d.b.ins().iadd(m, r);
-            d.unflatten(&plan.c.m, flat);
-            let skipped = d.times(r, plan.width * 4);
-            let at = d.offset(f.tile, skipped);
-            store(d, at);
-        };
-        row(d, r, &mut |d, at| {
-            d.unflatten(&plan.c.n, n);
-            let from = d.positions[axis.0 as usize].expect("just bound");
-            let to = d.b.ins().iadd_imm_s(from, plan.width);
-            d.accumulator = Accumulator::At(at);
-            d.forget();
-            let stores: Vec<&Store> = plan.c.stores.iter().collect();
-            if chain::store_along(d, &stores, from, to).is_some() {
-                return;
-            }
-            let (zero, width) = (d.integer(0), d.integer(plan.width));
-            d.each(zero, width, LANES as i64, &mut |d, x| {
-                let flat = d.b.ins().iadd(n, x);
-                d.unflatten(&plan.c.n, flat);
-                let bytes = d.times(x, 4);
-                let at = d.offset(at, bytes);
-                store_all(d, plan, at);
-            });
+        let at = row_of_tile(d, plan, f, m, r);
+        d.unflatten(&plan.c.n, n);
+        let from = d.positions[axis.0 as usize].expect("just bound");
+        let to = d.b.ins().iadd_imm_s(from, plan.width);
+        d.accumulator = Accumulator::At(at);
+        d.forget();
+        let stores: Vec<&Store> = plan.c.stores.iter().collect();
+        if chain::store_along(d, &stores, from, to).is_some() {
+            return;
+        }
+        let (zero, width) = (d.integer(0), d.integer(plan.width));
+        d.each(zero, width, LANES as i64, &mut |d, x| {
+            let flat = d.b.ins().iadd(n, x);
+            d.unflatten(&plan.c.n, flat);
+            let bytes = d.times(x, 4);
+            let at = d.offset(at, bytes);
+            store_all(d, plan, at);
         });
     });
+}
+
+/// Goes to row `r` of the tile at `m`; where its sums are.
+fn row_of_tile(d: &mut Driver, plan: &ContractPlan, f: &Frame, m: Value, r: Value) -> Value {
+    let flat = d.b.ins().iadd(m, r);
+    d.unflatten(&plan.c.m, flat);
+    let skipped = d.times(r, plan.width * 4);
+    d.offset(f.tile, skipped)
 }
 
 fn store_all(d: &mut Driver, plan: &ContractPlan, accumulator: Value) {
