@@ -1,6 +1,6 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` → `ops` → `graph` → `report` | `frontend` | `import` | `export` | `passes` | `schedule` |
+//! Import law, bottom up: `types` | `diag` | `formats` → `ops` → `graph` → `report` | `frontend` | `import` | `export` | `passes` | `schedule` |
 //! `reference` → the pipeline | `conversion` → `compile` | `isolate` → `cli`.
 #![forbid(unsafe_code)]
 
@@ -9,6 +9,7 @@ mod compile;
 pub mod conversion;
 pub mod diag;
 pub mod export;
+pub mod formats;
 pub mod frontend;
 pub mod graph;
 pub mod import;

@@ -4,6 +4,7 @@
 
 pub mod answers;
 pub mod book;
+pub mod forms;
 pub mod golden;
 mod lines;
 pub mod made;

@@ -5,7 +5,7 @@
 
 mod cases;
 
-use cases::{Case, elementwise, forms, indices, made, reductions, shapes};
+use cases::{elementwise, indices, made, reductions, shapes};
 use libtest_mimic::{Arguments as Flags, Failed, Trial};
 use mlc::diag::SourceMap;
 use mlc::ops::{Attr, OpKind};
@@ -13,6 +13,7 @@ use mlc::reference::Reference;
 use mlc_codegen::base::{DType, Scalar};
 use mlc_runtime::session::{Model, Options, Session};
 use mlc_runtime::tensor::Tensor;
+use mlc_tests::forms::{self, Case};
 use std::sync::Arc;
 
 fn main() {
@@ -142,12 +143,14 @@ impl Counted {
     fn enough(&self, op: OpKind) -> Result<(), Failed> {
         let listed = forms::STATIC.iter().any(|(skipped, _)| *skipped == op);
         if self.wide == forms::ALONE.iter().any(|(alone, _)| *alone == op) {
-            return Err("it ran on work that threads share, or none did: see the list in cases/forms.rs".into());
+            return Err("it ran on work that threads share, or none did: see the list in tests/src/forms.rs".into());
         }
         match (self.fixed > 0, self.symbolic > 0 && self.larger > 0, listed) {
             (false, ..) => Err("no case ran".into()),
-            (_, false, false) => Err("no case ran with symbolic dims at two sizes: say why in cases/forms.rs".into()),
-            (_, true, true) => Err("it runs with symbolic dims: strike it from the list in cases/forms.rs".into()),
+            (_, false, false) => {
+                Err("no case ran with symbolic dims at two sizes: say why in tests/src/forms.rs".into())
+            }
+            (_, true, true) => Err("it runs with symbolic dims: strike it from the list in tests/src/forms.rs".into()),
             _ => Ok(()),
         }
     }

@@ -3,6 +3,7 @@
 use super::output::{self, MessageFormat};
 use crate::BuildError;
 use crate::diag::{Diagnostic, SourceMap};
+use crate::export::{ExportError, Refusal};
 use crate::import::onnx::ImportError;
 use crate::schedule::ScheduleError;
 use crate::types::Loc;
@@ -40,11 +41,11 @@ impl Failure {
     }
 }
 
-/// A refusal at a place of the model's text.
+/// Refusals at places of the model's text, at least one.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .diagnostic.message)]
+#[error("{}", .diagnostics[0].message)]
 pub(super) struct Placed {
-    diagnostic: Diagnostic,
+    diagnostics: Vec<Diagnostic>,
     sources: Arc<SourceMap>,
 }
 
@@ -53,13 +54,25 @@ pub(super) fn unplanned(error: &ScheduleError, sources: &Arc<SourceMap>) -> Plac
     let ScheduleError::TooLarge { loc, .. } = error;
     let diagnostic = Diagnostic::error("MDL0602", error.to_string(), *loc, "made here")
         .help("give its dims smaller bounds, or set one: -D NAME=N");
-    Placed { diagnostic, sources: Arc::clone(sources) }
+    Placed { diagnostics: vec![diagnostic], sources: Arc::clone(sources) }
+}
+
+/// A graph that another format has no words for; what a repeat does in each round is told once.
+pub(super) fn unwritable(refusals: &[Refusal], sources: &Arc<SourceMap>) -> Placed {
+    let mut diagnostics: Vec<Diagnostic> = vec![];
+    for Refusal { why, loc, .. } in refusals {
+        let diagnostic = Diagnostic::error("MDL0807", why, *loc, "there is no word for this in the format");
+        if !diagnostics.contains(&diagnostic) {
+            diagnostics.push(diagnostic);
+        }
+    }
+    Placed { diagnostics, sources: Arc::clone(sources) }
 }
 
 /// Shows why a command ended early.
 pub(super) fn show(error: &anyhow::Error, format: MessageFormat) {
-    if let Some(Placed { diagnostic, sources }) = error.downcast_ref() {
-        output::show(std::slice::from_ref(diagnostic), sources, format);
+    if let Some(Placed { diagnostics, sources }) = error.downcast_ref() {
+        output::show(diagnostics, sources, format);
         return;
     }
     let mut sources = SourceMap::default();
@@ -95,6 +108,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref::<BuildError>().and_then(BuildError::code))
         .or_else(|| cause.downcast_ref::<ArtifactError>().map(ArtifactError::code))
         .or_else(|| cause.downcast_ref::<ImportError>().map(ImportError::code))
+        .or_else(|| cause.downcast_ref::<ExportError>().map(ExportError::code))
         .or_else(|| cause.downcast_ref::<WriteError>().map(WriteError::code))
         .or_else(|| cause.downcast_ref::<JitError>().map(JitError::code))
         .or_else(|| cause.downcast_ref::<TensorError>().map(|_| "MDL0704"))

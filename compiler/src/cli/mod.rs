@@ -15,6 +15,7 @@ mod emit_code;
 mod eval;
 mod explain;
 mod explain_model;
+mod export;
 mod failure;
 mod fix;
 mod flags;
@@ -98,6 +99,8 @@ enum Verb {
     Eval(eval::Args),
     /// Explains a code of a message, or which kernels a model becomes.
     Explain(explain::Args),
+    /// Writes a model in another format: ONNX.
+    Export(export::Args),
     /// Applies the fixes that need no person.
     Fix(fix::Args),
     /// Formats model files.
@@ -146,6 +149,7 @@ pub fn main() -> ExitCode {
         Verb::Completions(args) => completions::run(&args),
         Verb::Eval(args) => eval::run(&args, format),
         Verb::Explain(args) => explain::run(&args, format),
+        Verb::Export(args) => export::run(&args, format),
         Verb::New(args) => new::run(&args),
         Verb::Ops(args) => ops::run(&args),
         Verb::Passes(args) => passes::run(&args),

@@ -79,6 +79,11 @@ impl ModelArgs {
         }
     }
 
+    /// Whether `--passes` was given.
+    pub(super) fn names_passes(&self) -> bool {
+        self.passes.is_some()
+    }
+
     /// What `-D` says.
     pub(super) fn dims(&self) -> &[(String, i64)] {
         &self.dims

@@ -4,4 +4,9 @@
 //! checker, never trusted.
 
 pub mod dot;
+mod error;
 pub mod mdl;
+pub mod onnx;
+mod walk;
+
+pub use error::{ExportError, Refusal};

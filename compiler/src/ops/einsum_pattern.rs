@@ -101,6 +101,29 @@ pub(super) fn parse(text: &str) -> Result<Pattern, OpError> {
     }
 }
 
+/// The pattern with a letter for each axis, as numpy writes it: `...i,oi->...o`; `None` for more axes than letters.
+pub fn equation(text: &str) -> Option<String> {
+    let pattern = parse(text).ok()?;
+    let mut names: Vec<String> = vec![];
+    let mut letters = |term: &Term| -> Option<String> {
+        let mut letters = String::new();
+        for axis in &term.axes {
+            if axis.is_pack() {
+                letters += "...";
+                continue;
+            }
+            let place = names.iter().position(|name| *name == axis.name).unwrap_or(names.len());
+            if place == names.len() {
+                names.push(axis.name.clone());
+            }
+            letters.push(('a'..='z').chain('A'..='Z').nth(place)?);
+        }
+        Some(letters)
+    };
+    let operands = pattern.operands.iter().map(&mut letters).collect::<Option<Vec<String>>>()?;
+    Some(format!("{}->{}", operands.join(","), letters(&pattern.result)?))
+}
+
 fn name_length(text: &str) -> usize {
     text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len())
 }

@@ -27,10 +27,13 @@ mod window;
 pub use build::{At, Build, Lowering, Point, Stage, Target, row_major};
 pub use call::{Arguments, Attr, Call, fits};
 pub use contraction::Contraction;
+pub use einsum_pattern::equation;
 pub use infer::{Blame, Guard, Infer, OpError};
 pub use op::{EvalError, IndexUse, Op, Tolerance};
 pub use probe::{Reads, Traits, traits_of};
+pub use rearrange::Rearranged;
 pub use signature::{Default, Kind, Param, Signature};
+pub use window::{Padding, paddings};
 
 use common::{nan_max, offset, positions, require_float, rows};
 use fragments::input_as;

@@ -238,6 +238,30 @@ impl Solved {
     }
 }
 
+/// A rearrange as other formats say it: the dims of x taken apart, and the order in which they are put together again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rearranged {
+    /// Every axis of the pattern, in the order of its left side.
+    pub apart: Vec<Dim>,
+    /// The axes in the order of its right side.
+    pub order: Vec<usize>,
+}
+
+impl Rearranged {
+    /// Of a checked call; `None` where the extent of an axis is a quotient that is no dim of its own.
+    pub fn of(call: &Call) -> Option<Rearranged> {
+        let solved = Solved::of(call);
+        let whole = |extent: &Extent| (extent.under == Dim::from(1)).then(|| extent.over.clone());
+        let apart = solved.extents.iter().map(whole).collect::<Option<Vec<Dim>>>()?;
+        let left = solved.left.concat();
+        let place = |axis: &usize| left.iter().position(|other| other == axis).expect("both sides name the same axes");
+        Some(Rearranged {
+            apart: left.iter().map(|axis| apart[*axis].clone()).collect(),
+            order: solved.right.concat().iter().map(place).collect(),
+        })
+    }
+}
+
 fn divided(k: &mut dyn Build, at: &At, by: &Extent) -> At {
     if by.under == Dim::from(1) {
         return quotient(k, at, &by.over);

@@ -22,7 +22,7 @@ pub(super) struct Slide {
 
 /// What is added around an axis.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Padding {
+pub enum Padding {
     /// So much before and after.
     Fixed(i64, i64),
     /// As much as makes `ceil(extent / stride)` windows, the odd one after.
@@ -42,8 +42,11 @@ pub(super) fn per_axis(call: &Call, name: &'static str, axes: usize, least: i64)
     }
 }
 
-/// The `pad` argument: a number, one for each axis, or all begins and then all ends; or "same".
-pub(super) fn paddings(call: &Call, axes: usize) -> Result<Vec<Padding>, OpError> {
+/// The `pad` argument over `axes` spatial axes: a number, one for each axis, or all begins and then all ends; or "same".
+///
+/// # Errors
+/// It is neither.
+pub fn paddings(call: &Call, axes: usize) -> Result<Vec<Padding>, OpError> {
     let list = match call.attr("pad") {
         Attr::Text(word) if word == "same" => return Ok(vec![Padding::Same; axes]),
         Attr::Text(word) => {

@@ -1,8 +1,9 @@
 //! Ops that pick and write by index.
 
-use super::{BOOL, Case, FLOATS, INTEGERS};
+use super::{BOOL, FLOATS, INTEGERS};
 use mlc::ops::{Attr, OpKind};
 use mlc_codegen::base::DType;
+use mlc_tests::forms::Case;
 
 /// The cases of an op of this kind.
 pub(crate) fn cases(op: OpKind) -> Option<Vec<Case>> {

@@ -1,7 +1,8 @@
 //! Ops that make one element of many.
 
-use super::{BOOL, Case, FLOATS, INTEGERS};
+use super::{BOOL, FLOATS, INTEGERS};
 use mlc::ops::{Attr, OpKind};
+use mlc_tests::forms::Case;
 
 /// The cases of an op of this kind.
 pub(crate) fn cases(op: OpKind) -> Option<Vec<Case>> {

@@ -117,7 +117,14 @@ impl Builder {
     fn fold(&mut self, op: OpKind, arguments: &Arguments, inputs: &[&Item]) -> Result<Option<Vec<Item>>, Fault> {
         let tensors: Option<Vec<&Tensor>> = inputs.iter().map(|item| item.tensor()).collect();
         let Some(tensors) = tensors else { return Ok(None) };
-        if matches!(op, OpKind::Uniform | OpKind::Normal) || tensors.iter().any(|tensor| tensor.len() > FOLDED) {
+        let open = arguments.attrs.iter().any(|attr| match attr {
+            Attr::Dim(dim) => dim.as_constant().is_none(),
+            Attr::Dims(dims) => dims.iter().flatten().any(|dim| dim.as_constant().is_none()),
+            Attr::Names(names) => names.iter().any(|(_, dim)| dim.as_constant().is_none()),
+            _ => false,
+        });
+        let drawn = matches!(op, OpKind::Uniform | OpKind::Normal);
+        if open || drawn || tensors.iter().any(|tensor| tensor.len() > FOLDED) {
             return Ok(None);
         }
         let types: Vec<TensorType> = inputs.iter().map(|item| self.ty(item)).collect();

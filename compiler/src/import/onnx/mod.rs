@@ -11,13 +11,13 @@ mod items;
 mod names;
 mod node;
 mod ops;
-mod proto;
 mod shapes;
 mod tensors;
 mod walk;
 
 pub use error::ImportError;
 
+use crate::formats::onnx::{GraphProto, ModelProto, TensorProto, ValueInfo, dtype};
 use crate::graph::{ConstantId, Entry, Graph, Input};
 use crate::types::{Loc, TensorType};
 use builder::Builder;
@@ -25,7 +25,6 @@ use items::{Item, Known};
 use mlc_codegen::base::{DType, Dim, SlotDef};
 use mlc_runtime::tensor::Tensor;
 use prost::Message;
-use proto::{GraphProto, ModelProto, TensorProto, ValueInfo};
 use std::collections::HashSet;
 use std::path::Path;
 use tensors::Read;
@@ -168,7 +167,7 @@ fn input(walk: &mut Walk, info: &ValueInfo, inputs: &mut Vec<Input>) {
     let Some(tensor) = tensor else {
         return fail(walk, "this input is no tensor".into());
     };
-    let Some(dtype) = tensors::dtype(i64::from(tensor.elem_type)) else {
+    let Some(dtype) = dtype(i64::from(tensor.elem_type)) else {
         let name = tensors::type_name(i64::from(tensor.elem_type));
         return fail(walk, format!("this input is of type {name}, which mlc lacks"));
     };
@@ -279,7 +278,7 @@ pub fn survey(bytes: &[u8]) -> Result<Survey, ImportError> {
     operators.dedup();
     let port = |info: ValueInfo| {
         let tensor = info.ty.and_then(|ty| ty.tensor);
-        (info.name, tensor.and_then(|tensor| tensors::dtype(i64::from(tensor.elem_type))))
+        (info.name, tensor.and_then(|tensor| dtype(i64::from(tensor.elem_type))))
     };
     let ports = |infos: Vec<ValueInfo>| infos.into_iter().map(port).collect();
     Ok(Survey { operators, inputs: ports(graph.input), outputs: ports(graph.output) })

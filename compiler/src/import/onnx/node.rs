@@ -2,7 +2,7 @@
 
 use super::builder::{Builder, Fault};
 use super::items::Item;
-use super::proto::{AttributeProto, NodeProto, TensorProto};
+use crate::formats::onnx::{AttributeProto, NodeProto, TensorProto};
 use crate::ops::Attr;
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Dim};
@@ -124,7 +124,7 @@ impl Node<'_> {
     /// The element type that an attribute names.
     pub(super) fn dtype(&self, name: &str, default: i64) -> Result<DType, Fault> {
         let code = self.int(name, default);
-        super::tensors::dtype(code)
+        crate::formats::onnx::dtype(code)
             .ok_or_else(|| Fault::Use(format!("mlc has no element type {}", super::tensors::type_name(code))))
     }
 }

@@ -4,32 +4,13 @@
 //! is there before memory is taken for it.
 
 use super::error::ImportError;
-use super::proto::{SparseTensor, TensorProto};
+use crate::formats::onnx::{SparseTensor, TensorProto, dtype};
 use half::{bf16, f16};
 use mlc_codegen::base::{DType, Scalar};
 use mlc_runtime::tensor::Tensor;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::{Component, Path};
-
-/// The element type of a number of the format; `None` for those that mlc lacks.
-pub(super) fn dtype(code: i64) -> Option<DType> {
-    Some(match code {
-        1 => DType::F32,
-        2 => DType::U8,
-        3 => DType::I8,
-        5 => DType::I16,
-        6 => DType::I32,
-        7 => DType::I64,
-        9 => DType::Bool,
-        10 => DType::F16,
-        11 => DType::F64,
-        16 => DType::BF16,
-        21 => DType::U4,
-        22 => DType::I4,
-        _ => return None,
-    })
-}
 
 /// The format's name of an element type.
 pub(super) fn type_name(code: i64) -> String {

@@ -97,7 +97,8 @@ fn bound(n: &mut Node, at: &Dim, dim: &Dim) -> Dim {
 fn split(n: &mut Node) -> Result<Vec<Item>, Fault> {
     let (x, own) = (n.x(0)?, n.ty(0)?.dims);
     let axis = n.axis(0, own.len() as i64)?;
-    let given = if n.version < 13 { n.ints("split") } else { n.known_ints(1)? };
+    let listed = || n.ints("split").map(|sizes| sizes.into_iter().map(Dim::from).collect());
+    let given = if n.version < 13 { listed() } else { n.known_dims(1)? };
     let count = n.int("num_outputs", n.proto.output.len() as i64).max(1);
     let dim = own.get(axis as usize).cloned().unwrap_or_default();
     let sizes = match (given, dim.as_constant()) {
@@ -106,7 +107,7 @@ fn split(n: &mut Node) -> Result<Vec<Item>, Fault> {
             let each = dim.div_euclid(count) + i64::from(dim.rem_euclid(count) != 0);
             let mut sizes = vec![each; count as usize];
             sizes[count as usize - 1] = dim - each * (count - 1);
-            sizes
+            sizes.into_iter().map(Dim::from).collect()
         }
         (None, None) => {
             let attrs = [("parts", Attr::Int(count)), ("axis", Attr::Int(axis))];
@@ -116,7 +117,7 @@ fn split(n: &mut Node) -> Result<Vec<Item>, Fault> {
     if sizes.len() == 1 {
         return Ok(vec![x]);
     }
-    let attrs = [("sizes", dims(sizes.into_iter().map(Dim::from).collect())), ("axis", Attr::Int(axis))];
+    let attrs = [("sizes", dims(sizes)), ("axis", Attr::Int(axis))];
     n.build.ops("split", &[Some(&x)], &attrs)
 }
 

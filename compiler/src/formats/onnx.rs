@@ -3,196 +3,227 @@
 //! Invariant: unknown fields are skipped; strings that are no UTF-8 and nesting beyond 100 messages are refused by the
 //! decoder.
 
+use mlc_codegen::base::DType;
 use prost::Message;
+
+/// The element types that mlc has too, by the number of the format.
+const DTYPES: [(i32, DType); 12] = [
+    (1, DType::F32),
+    (2, DType::U8),
+    (3, DType::I8),
+    (5, DType::I16),
+    (6, DType::I32),
+    (7, DType::I64),
+    (9, DType::Bool),
+    (10, DType::F16),
+    (11, DType::F64),
+    (16, DType::BF16),
+    (21, DType::U4),
+    (22, DType::I4),
+];
+
+/// The element type of a number of the format; `None` for those that mlc lacks.
+pub(crate) fn dtype(code: i64) -> Option<DType> {
+    DTYPES.iter().find(|(number, _)| i64::from(*number) == code).map(|(_, dtype)| *dtype)
+}
+
+/// The number of an element type in the format.
+pub(crate) fn code(dtype: DType) -> i32 {
+    DTYPES.iter().find(|(_, own)| *own == dtype).map(|(number, _)| *number).expect("the format has every type of mlc")
+}
 
 /// A model: the file.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ModelProto {
+pub(crate) struct ModelProto {
     #[prost(int64, tag = "1")]
-    pub(super) ir_version: i64,
+    pub(crate) ir_version: i64,
     #[prost(string, tag = "2")]
-    pub(super) producer_name: String,
+    pub(crate) producer_name: String,
     #[prost(string, tag = "3")]
-    pub(super) producer_version: String,
+    pub(crate) producer_version: String,
     #[prost(message, optional, tag = "7")]
-    pub(super) graph: Option<GraphProto>,
+    pub(crate) graph: Option<GraphProto>,
     #[prost(message, repeated, tag = "8")]
-    pub(super) opset_import: Vec<OperatorSet>,
+    pub(crate) opset_import: Vec<OperatorSet>,
     #[prost(message, repeated, tag = "25")]
-    pub(super) functions: Vec<FunctionProto>,
+    pub(crate) functions: Vec<FunctionProto>,
 }
 
 /// Which version of a set of operators is meant.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct OperatorSet {
+pub(crate) struct OperatorSet {
     #[prost(string, tag = "1")]
-    pub(super) domain: String,
+    pub(crate) domain: String,
     #[prost(int64, tag = "2")]
-    pub(super) version: i64,
+    pub(crate) version: i64,
 }
 
 /// Nodes in order, and the tensors that they start from.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct GraphProto {
+pub(crate) struct GraphProto {
     #[prost(message, repeated, tag = "1")]
-    pub(super) node: Vec<NodeProto>,
+    pub(crate) node: Vec<NodeProto>,
     #[prost(string, tag = "2")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(message, repeated, tag = "5")]
-    pub(super) initializer: Vec<TensorProto>,
+    pub(crate) initializer: Vec<TensorProto>,
     #[prost(message, repeated, tag = "11")]
-    pub(super) input: Vec<ValueInfo>,
+    pub(crate) input: Vec<ValueInfo>,
     #[prost(message, repeated, tag = "12")]
-    pub(super) output: Vec<ValueInfo>,
+    pub(crate) output: Vec<ValueInfo>,
+    #[prost(string, tag = "10")]
+    pub(crate) doc_string: String,
     #[prost(message, repeated, tag = "15")]
-    pub(super) sparse_initializer: Vec<SparseTensor>,
+    pub(crate) sparse_initializer: Vec<SparseTensor>,
 }
 
 /// One use of an operator.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct NodeProto {
+pub(crate) struct NodeProto {
     #[prost(string, repeated, tag = "1")]
-    pub(super) input: Vec<String>,
+    pub(crate) input: Vec<String>,
     #[prost(string, repeated, tag = "2")]
-    pub(super) output: Vec<String>,
+    pub(crate) output: Vec<String>,
     #[prost(string, tag = "3")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(string, tag = "4")]
-    pub(super) op_type: String,
+    pub(crate) op_type: String,
     #[prost(message, repeated, tag = "5")]
-    pub(super) attribute: Vec<AttributeProto>,
+    pub(crate) attribute: Vec<AttributeProto>,
     #[prost(string, tag = "7")]
-    pub(super) domain: String,
+    pub(crate) domain: String,
 }
 
 /// A named argument of a node.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct AttributeProto {
+pub(crate) struct AttributeProto {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(float, tag = "2")]
-    pub(super) f: f32,
+    pub(crate) f: f32,
     #[prost(int64, tag = "3")]
-    pub(super) i: i64,
+    pub(crate) i: i64,
     #[prost(bytes = "vec", tag = "4")]
-    pub(super) s: Vec<u8>,
+    pub(crate) s: Vec<u8>,
     #[prost(message, optional, boxed, tag = "5")]
-    pub(super) t: Option<Box<TensorProto>>,
+    pub(crate) t: Option<Box<TensorProto>>,
     #[prost(message, optional, boxed, tag = "6")]
-    pub(super) g: Option<Box<GraphProto>>,
+    pub(crate) g: Option<Box<GraphProto>>,
     #[prost(float, repeated, tag = "7")]
-    pub(super) floats: Vec<f32>,
+    pub(crate) floats: Vec<f32>,
     #[prost(int64, repeated, tag = "8")]
-    pub(super) ints: Vec<i64>,
+    pub(crate) ints: Vec<i64>,
     #[prost(bytes = "vec", repeated, tag = "9")]
-    pub(super) strings: Vec<Vec<u8>>,
+    pub(crate) strings: Vec<Vec<u8>>,
+    #[prost(int32, tag = "20")]
+    pub(crate) kind: i32,
     #[prost(string, tag = "21")]
-    pub(super) ref_attr_name: String,
+    pub(crate) ref_attr_name: String,
 }
 
 /// A tensor with its numbers, or with the place of a file that holds them.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorProto {
+pub(crate) struct TensorProto {
     #[prost(int64, repeated, tag = "1")]
-    pub(super) dims: Vec<i64>,
+    pub(crate) dims: Vec<i64>,
     #[prost(int32, tag = "2")]
-    pub(super) data_type: i32,
+    pub(crate) data_type: i32,
     #[prost(float, repeated, tag = "4")]
-    pub(super) float_data: Vec<f32>,
+    pub(crate) float_data: Vec<f32>,
     #[prost(int32, repeated, tag = "5")]
-    pub(super) int32_data: Vec<i32>,
+    pub(crate) int32_data: Vec<i32>,
     #[prost(int64, repeated, tag = "7")]
-    pub(super) int64_data: Vec<i64>,
+    pub(crate) int64_data: Vec<i64>,
     #[prost(string, tag = "8")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(bytes = "bytes", tag = "9")]
-    pub(super) raw_data: prost::bytes::Bytes,
+    pub(crate) raw_data: prost::bytes::Bytes,
     #[prost(double, repeated, tag = "10")]
-    pub(super) double_data: Vec<f64>,
+    pub(crate) double_data: Vec<f64>,
     #[prost(uint64, repeated, tag = "11")]
-    pub(super) uint64_data: Vec<u64>,
+    pub(crate) uint64_data: Vec<u64>,
     #[prost(message, repeated, tag = "13")]
-    pub(super) external_data: Vec<Pair>,
+    pub(crate) external_data: Vec<Pair>,
     #[prost(int32, tag = "14")]
-    pub(super) data_location: i32,
+    pub(crate) data_location: i32,
 }
 
 /// A key and its text.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct Pair {
+pub(crate) struct Pair {
     #[prost(string, tag = "1")]
-    pub(super) key: String,
+    pub(crate) key: String,
     #[prost(string, tag = "2")]
-    pub(super) value: String,
+    pub(crate) value: String,
 }
 
 /// The elements of a tensor that are not zero.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct SparseTensor {
+pub(crate) struct SparseTensor {
     #[prost(message, optional, tag = "1")]
-    pub(super) values: Option<TensorProto>,
+    pub(crate) values: Option<TensorProto>,
     #[prost(message, optional, tag = "2")]
-    pub(super) indices: Option<TensorProto>,
+    pub(crate) indices: Option<TensorProto>,
     #[prost(int64, repeated, tag = "3")]
-    pub(super) dims: Vec<i64>,
+    pub(crate) dims: Vec<i64>,
 }
 
 /// A named value and its type.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ValueInfo {
+pub(crate) struct ValueInfo {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(message, optional, tag = "2")]
-    pub(super) ty: Option<TypeProto>,
+    pub(crate) ty: Option<TypeProto>,
 }
 
 /// A type; only tensors are read.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TypeProto {
+pub(crate) struct TypeProto {
     #[prost(message, optional, tag = "1")]
-    pub(super) tensor: Option<TensorTypeProto>,
+    pub(crate) tensor: Option<TensorTypeProto>,
 }
 
 /// An element type and a shape.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct TensorTypeProto {
+pub(crate) struct TensorTypeProto {
     #[prost(int32, tag = "1")]
-    pub(super) elem_type: i32,
+    pub(crate) elem_type: i32,
     #[prost(message, optional, tag = "2")]
-    pub(super) shape: Option<ShapeProto>,
+    pub(crate) shape: Option<ShapeProto>,
 }
 
 /// Dims, outermost first.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct ShapeProto {
+pub(crate) struct ShapeProto {
     #[prost(message, repeated, tag = "1")]
-    pub(super) dim: Vec<DimProto>,
+    pub(crate) dim: Vec<DimProto>,
 }
 
 /// A number, a name, or neither.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct DimProto {
+pub(crate) struct DimProto {
     #[prost(int64, optional, tag = "1")]
-    pub(super) value: Option<i64>,
+    pub(crate) value: Option<i64>,
     #[prost(string, optional, tag = "2")]
-    pub(super) param: Option<String>,
+    pub(crate) param: Option<String>,
 }
 
 /// An operator of the model's own, made of others.
 #[derive(Clone, PartialEq, Message)]
-pub(super) struct FunctionProto {
+pub(crate) struct FunctionProto {
     #[prost(string, tag = "1")]
-    pub(super) name: String,
+    pub(crate) name: String,
     #[prost(string, repeated, tag = "4")]
-    pub(super) input: Vec<String>,
+    pub(crate) input: Vec<String>,
     #[prost(string, repeated, tag = "5")]
-    pub(super) output: Vec<String>,
+    pub(crate) output: Vec<String>,
     #[prost(message, repeated, tag = "7")]
-    pub(super) node: Vec<NodeProto>,
+    pub(crate) node: Vec<NodeProto>,
     #[prost(message, repeated, tag = "9")]
-    pub(super) opset_import: Vec<OperatorSet>,
+    pub(crate) opset_import: Vec<OperatorSet>,
     #[prost(string, tag = "10")]
-    pub(super) domain: String,
+    pub(crate) domain: String,
     #[prost(message, repeated, tag = "11")]
-    pub(super) attribute_proto: Vec<AttributeProto>,
+    pub(crate) attribute_proto: Vec<AttributeProto>,
 }

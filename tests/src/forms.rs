@@ -1,17 +1,49 @@
-//! The forms of a case: as it stands, and with dims that are known only when the model is called.
+//! Uses of an op as graphs: as they stand, and with dims that are known only when the model is called.
 
-use super::Case;
 use mlc::graph::{Block, Entry, Graph, GraphBuilder, GuardNode, Input, Value};
 use mlc::ops::{Arguments, Attr, Kind, OpKind};
 use mlc::types::{Loc, TensorType};
-use mlc_codegen::base::{Dim, SlotDef, Slots};
+use mlc_codegen::base::{DType, Dim, SlotDef, Slots};
 use std::sync::Arc;
 
+/// A use of an op.
+pub struct Case {
+    /// Which.
+    pub op: OpKind,
+    /// Its compile-time arguments, in the signature's order.
+    pub attrs: Vec<Attr>,
+    /// How many inputs each tensor parameter has.
+    pub counts: Vec<u32>,
+    /// The inputs.
+    pub inputs: Vec<(DType, Vec<usize>)>,
+    /// Inputs that hold indices, and the extent of what they point into.
+    pub indices: Vec<(usize, i64)>,
+}
+
+impl Case {
+    /// One input for each tensor parameter.
+    pub fn new(op: OpKind, attrs: &[Attr], inputs: &[(DType, &[usize])]) -> Case {
+        let inputs: Vec<_> = inputs.iter().map(|(dtype, shape)| (*dtype, shape.to_vec())).collect();
+        Case { op, attrs: attrs.to_vec(), counts: vec![1; inputs.len()], inputs, indices: vec![] }
+    }
+
+    /// The same with other counts.
+    pub fn counted(self, counts: &[u32]) -> Case {
+        Case { counts: counts.to_vec(), ..self }
+    }
+
+    /// The same with indices below `extent` in an input.
+    pub fn indexed(mut self, input: usize, extent: i64) -> Case {
+        self.indices.push((input, extent));
+        self
+    }
+}
+
 /// Ops that have no form with symbolic dims, and why.
-pub(crate) const STATIC: &[(OpKind, &str)] = &[];
+pub const STATIC: &[(OpKind, &str)] = &[];
 
 /// Ops that no two threads share, and why.
-pub(crate) const ALONE: &[(OpKind, &str)] = &[(OpKind::Scalar, "makes one number")];
+pub const ALONE: &[(OpKind, &str)] = &[(OpKind::Scalar, "makes one number")];
 
 /// Ops whose arguments say dims of their result: these become symbols too.
 const SIZED: &[OpKind] = &[
@@ -26,7 +58,7 @@ const SIZED: &[OpKind] = &[
 ];
 
 /// A graph of the one op; dims of an extent in `symbolic` are one symbol each.
-pub(crate) fn graph(case: &Case, symbolic: &[usize]) -> Result<Graph, String> {
+pub fn graph(case: &Case, symbolic: &[usize]) -> Result<Graph, String> {
     let mut graph = Graph {
         name: "Case".into(),
         slots: Slots::default(),
@@ -82,7 +114,7 @@ pub(crate) fn graph(case: &Case, symbolic: &[usize]) -> Result<Graph, String> {
 }
 
 /// The sets of extents that may become symbols: all that can together, or else each that can alone.
-pub(crate) fn symbolic(case: &Case) -> Vec<Vec<usize>> {
+pub fn symbolic(case: &Case) -> Vec<Vec<usize>> {
     let mut extents: Vec<usize> = case.inputs.iter().flat_map(|(_, shape)| shape.iter().copied()).collect();
     extents.extend(sized(case).filter(|(_, sized)| *sized).flat_map(|(attr, _)| said(attr)));
     extents.sort_unstable();
@@ -119,7 +151,7 @@ fn said(attr: &Attr) -> Vec<usize> {
 
 /// The sizes that a form is called with, in one session: as it stands, larger and odd, larger and even, empty, and as at
 /// first.
-pub(crate) fn sizes(symbolic: &[usize]) -> Vec<Vec<usize>> {
+pub fn sizes(symbolic: &[usize]) -> Vec<Vec<usize>> {
     let own = symbolic.to_vec();
     if own.is_empty() {
         return vec![own];
@@ -132,7 +164,7 @@ pub(crate) fn sizes(symbolic: &[usize]) -> Vec<Vec<usize>> {
 
 /// Sizes that are worth sharing between threads: 2^15 elements or more in the largest input. Where arguments say dims,
 /// the result has some of the sizes.
-pub(crate) fn wide(case: &Case, symbolic: &[usize]) -> Option<Vec<usize>> {
+pub fn wide(case: &Case, symbolic: &[usize]) -> Option<Vec<usize>> {
     let scaled = |factor: usize| symbolic.iter().map(|extent| (extent * factor).min(1 << 17)).collect::<Vec<_>>();
     let enough = |sizes: &Vec<usize>| {
         let elements = |own: &[usize]| shape(own, symbolic, sizes).iter().product::<usize>();
@@ -145,7 +177,7 @@ pub(crate) fn wide(case: &Case, symbolic: &[usize]) -> Option<Vec<usize>> {
 }
 
 /// The shape of an input at sizes.
-pub(crate) fn shape(shape: &[usize], symbolic: &[usize], sizes: &[usize]) -> Vec<usize> {
+pub fn shape(shape: &[usize], symbolic: &[usize], sizes: &[usize]) -> Vec<usize> {
     let at = |extent: &usize| symbolic.iter().position(|e| e == extent).map_or(*extent, |i| sizes[i]);
     shape.iter().map(at).collect()
 }
