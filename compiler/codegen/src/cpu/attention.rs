@@ -2,10 +2,11 @@
 //!
 //! The scores of a few rows lie in scratch, never the matrix. Keys and values are read in place where their rows lie along
 //! d and e as f32, else they are evaluated once for each batch position. Few rows, as in decoding, run one by one; more
-//! run by tiles (`attention_tiles`). Rows are shared between parts; each is computed by one part, in one order.
+//! run by tiles (`attention_wide`, or `attention_tiles` in 128 bits). Rows are shared between parts; each is computed by one part, in one order.
 
 use super::address::{Motion, motion};
 use super::arithmetic::Arithmetic;
+use super::attention_leaf::Shape;
 use super::attention_rows::Rows;
 use super::clif::{Clif, Parts};
 use super::contract::row_access;
@@ -13,9 +14,9 @@ use super::driver::{Accumulator, Driver};
 use super::nest::Lanes;
 use super::select::{Isa, TILE_ROWS, panel_width};
 use super::x86::{self, Kept};
-use super::{attention_tiles, expr, lanes, leaves, pack};
+use super::{attention_tiles, attention_wide, expr, lanes, leaves, math, pack};
 use crate::base::{DType, Dim, Scalar, Storage};
-use crate::kernel::{Access, Attention, AxisId, Binary, Body, Compare, ExprId, Index, Kernel, Node, Unary};
+use crate::kernel::{Access, Attention, AxisId, Binary, Body, Compare, ExprId, Index, Kernel, Node};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -30,8 +31,10 @@ pub(super) struct AttentionPlan<'k> {
     /// Columns of a panel, where rows may run by tiles.
     pub(super) width: i64,
     tiled: bool,
+    /// How tiles look in wide vectors.
+    pub(super) wide: Option<Shape>,
     /// Whether scores, and results, are computed in lanes.
-    score_lanes: bool,
+    pub(super) score_lanes: bool,
     store_lanes: bool,
 }
 
@@ -77,6 +80,7 @@ impl<'k> AttentionPlan<'k> {
             keys: in_place(a.k, a.d),
             values: in_place(a.v, a.e),
             width: panel_width(isa),
+            wide: kernel.axis(a.d).extent.as_constant().and_then(|depth| Shape::new(isa, depth)),
             tiled: panel_width(isa) % LANES as i64 == 0
                 && a.visible.as_ref().is_none_or(|(from, _)| *from == Index::constant(0))
                 && (a.m.iter().map(|axis| &kernel.axis(*axis).extent))
@@ -106,8 +110,12 @@ impl<'k> AttentionPlan<'k> {
 
     /// Bytes of scratch for each part.
     pub(super) fn scratch(&self) -> Dim {
-        let tiles = attention_tiles::regions(self).into_iter().filter(|_| self.tiled);
-        self.regions().into_iter().chain(tiles).sum()
+        let rows: Dim = self.regions().into_iter().sum();
+        match (self.tiled, &self.wide) {
+            (false, _) => rows,
+            (true, Some(shape)) => rows + attention_wide::regions(self, shape).into_iter().sum::<Dim>(),
+            (true, None) => rows + attention_tiles::regions(self).into_iter().sum::<Dim>(),
+        }
     }
 
     /// Evaluates the keys and values of a batch position that are read neither in place nor, however they are kept,
@@ -188,7 +196,10 @@ pub(super) fn lower(d: &mut Driver, plan: &AttentionPlan) {
         },
         &mut |d| {
             d.enter_lanes(None, false);
-            attention_tiles::lower(d, plan, &f, end, rows);
+            match plan.wide {
+                Some(shape) => attention_wide::lower(d, plan, &f, shape, end, rows),
+                None => attention_tiles::lower(d, plan, &f, end, rows),
+            }
             vec![]
         },
     );
@@ -209,6 +220,21 @@ fn lower_rows(d: &mut Driver, plan: &AttentionPlan, f: &Frame, rows: Value) {
             emit_row(d, plan, f, sides);
         });
     });
+}
+
+/// This part's ranges of the batch axes and of so many tiles. A batch axis that parts divide evenly is shared, since what is
+/// brought for a batch position is then brought once; else the longest.
+pub(super) fn shares(d: &mut Driver, plan: &AttentionPlan, tiles: Value) -> Vec<(Value, Value)> {
+    let mut extents: Vec<Value> = plan.a.batch.iter().map(|axis| d.extent(*axis)).collect();
+    extents.push(tiles);
+    let mut which = d.longest(&extents);
+    for (i, extent) in extents.iter().enumerate().rev().skip(1) {
+        let left = d.b.ins().urem(*extent, d.parts);
+        let evenly = d.b.ins().icmp_imm_s(IntCC::Equal, left, 0);
+        let number = d.integer(i as i64);
+        which = d.b.ins().select(evenly, number, which);
+    }
+    d.share_one(&extents, which)
 }
 
 /// The scratch of this part, and where it ends.
@@ -245,8 +271,9 @@ fn emit_row(d: &mut Driver, plan: &AttentionPlan, f: &Frame, [keys_as_rows, valu
         }
     }
     let place = |d: &mut Driver, n: Value| at_number(d, f.scores, n);
-    let most = most_of(d, plan, &place, (from, to));
-    let sum = weigh(d, &place, &place, (from, to), most);
+    let most = most_of(d, plan, &place, (from, to), plan.score_lanes);
+    let shift = shift_of(d, most);
+    let sum = weigh(d, &place, &place, (from, to), shift, true);
     match values_as_rows {
         Some(rows) => rows.sum(d, plan, f, (from, to), sum),
         None => {
@@ -292,10 +319,16 @@ pub(super) fn at_number(d: &mut Driver, start: Value, i: Value) -> Value {
 /// Where the number of a key lies; keys that are computed together lie side by side.
 type Numbers<'a> = &'a dyn Fn(&mut Driver, Value) -> Value;
 
-/// Turns products into scores, and gives the greatest.
-pub(super) fn most_of(d: &mut Driver, plan: &AttentionPlan, scores: Numbers, range: (Value, Value)) -> Value {
+/// Turns products into scores, and gives the greatest; in lanes, or one by one.
+pub(super) fn most_of(
+    d: &mut Driver,
+    plan: &AttentionPlan,
+    scores: Numbers,
+    range: (Value, Value),
+    in_lanes: bool,
+) -> Value {
     let n = plan.a.n;
-    let along = plan.score_lanes.then_some(Lanes { axis: n, count: LANES });
+    let along = in_lanes.then_some(Lanes { axis: n, count: LANES });
     let greatest = |e: &mut Clif, a: Parts, b: Parts| expr::binary(e, Binary::Max, DType::F32, a, b);
     fold(d, along, range, f32::NEG_INFINITY, &greatest, &mut |d, i| {
         let at = scores(d, i);
@@ -308,14 +341,24 @@ pub(super) fn most_of(d: &mut Driver, plan: &AttentionPlan, scores: Numbers, ran
     })
 }
 
-/// Turns scores into the exponentials of their distance from the greatest, and gives their sum. Where all are -inf the
-/// distance is taken from 0, so that all weights are 0.
-pub(super) fn weigh(d: &mut Driver, scores: Numbers, weights: Numbers, range: (Value, Value), most: Value) -> Value {
+/// What scores are taken from: the greatest, or 0 where all are -inf, so that all weights are 0.
+pub(super) fn shift_of(d: &mut Driver, most: Value) -> Value {
     let mut e = d.single();
     let (nothing, zero) = (e.constant(Scalar::F32(f32::NEG_INFINITY)), e.constant(Scalar::F32(0.0)));
     let hidden = e.compare(Compare::Eq, DType::F32, Parts::one(most), nothing);
-    let shift = e.select(DType::F32, hidden, zero, Parts::one(most)).scalar();
-    let along = Some(Lanes { axis: AxisId(0), count: LANES });
+    e.select(DType::F32, hidden, zero, Parts::one(most)).scalar()
+}
+
+/// Turns scores into the exponentials of their distance from the shift, and gives their sum; in lanes, or one by one.
+pub(super) fn weigh(
+    d: &mut Driver,
+    scores: Numbers,
+    weights: Numbers,
+    range: (Value, Value),
+    shift: Value,
+    in_lanes: bool,
+) -> Value {
+    let along = in_lanes.then_some(Lanes { axis: AxisId(0), count: LANES });
     let plus = |e: &mut Clif, a: Parts, b: Parts| e.binary(Binary::Add, DType::F32, a, b);
     fold(d, along, range, 0.0, &plus, &mut |d, i| {
         let at = scores(d, i);
@@ -327,7 +370,7 @@ pub(super) fn weigh(d: &mut Driver, scores: Numbers, weights: Numbers, range: (V
         let mut e = d.vector(count);
         let shift = e.splat(DType::F32, shift);
         let distance = e.binary(Binary::Sub, DType::F32, score, shift);
-        let weight = expr::unary(&mut e, Unary::Exp, DType::F32, distance);
+        let weight = math::exp_of_distance(&mut e, distance);
         let at = weights(d, i);
         write(d, weight, at);
         weight

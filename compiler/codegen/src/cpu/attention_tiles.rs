@@ -1,4 +1,4 @@
-//! `attention` in f32 by tiles of rows: keys and values in panels, the scores of a few rows in scratch.
+//! `attention` in f32 by tiles of rows in 128 bits: keys and values in panels, the scores of a few rows in scratch.
 //!
 //! A panel meets a block of tiles while it is near. A tile computes the panels of keys that one of its rows sees, and sums
 //! the values that all of them see together; each row adds what it sees beyond that by itself, so that no row reads what
@@ -6,7 +6,8 @@
 //! number of parts.
 
 use super::arithmetic::Arithmetic;
-use super::attention::{AttentionPlan, Frame, at_number, most_of, store_row, weigh};
+use super::attention::{AttentionPlan, Frame, at_number, most_of, shares, shift_of, store_row, weigh};
+use super::attention_panels::Panels;
 use super::clif::Parts;
 use super::driver::Driver;
 use super::select::TILE_ROWS;
@@ -22,14 +23,13 @@ const TILES: i64 = 4;
 const ROWS: i64 = TILES * TILE_ROWS;
 
 /// Scratch and counts of the tiles of a part.
-pub(super) struct Tiles<'p, 'k> {
-    pub(super) plan: &'p AttentionPlan<'k>,
-    pub(super) f: &'p Frame,
+struct Tiles<'p, 'k> {
+    plan: &'p AttentionPlan<'k>,
+    f: &'p Frame,
+    panels: Panels<'p, 'k>,
     /// Columns of a panel, and bytes of them.
-    pub(super) width: i64,
-    pub(super) row_bytes: i64,
-    pub(super) key_panels: Value,
-    pub(super) value_panels: Value,
+    width: i64,
+    row_bytes: i64,
     queries: Value,
     scores: Value,
     weights: Value,
@@ -40,7 +40,7 @@ pub(super) struct Tiles<'p, 'k> {
     spans: Value,
     sums: Value,
     tile: Value,
-    pub(super) keys: Value,
+    keys: Value,
     /// Bytes from a row to the next in `queries`, `weights` and `outs`, from a tile to the next in `scores`.
     query_bytes: Value,
     score_bytes: Value,
@@ -67,11 +67,9 @@ pub(super) fn lower(d: &mut Driver, plan: &AttentionPlan, f: &Frame, start: Valu
     let t = tiles(d, plan, f, start);
     let rounded = d.b.ins().iadd_imm_s(rows, TILE_ROWS - 1);
     let count = d.floor_divide(rounded, TILE_ROWS);
-    let mut extents: Vec<Value> = plan.a.batch.iter().map(|axis| d.extent(*axis)).collect();
-    extents.push(count);
-    let ranges = d.shares(&extents);
-    let (outer, shares) = ranges.split_at(plan.a.batch.len());
-    let (from, to) = shares[0];
+    let ranges = shares(d, plan, count);
+    let (outer, tiles) = ranges.split_at(plan.a.batch.len());
+    let (from, to) = tiles[0];
     let any = d.b.ins().icmp(IntCC::SignedLessThan, from, to);
     let [from, to] = [from, to].map(|tile| d.times(tile, TILE_ROWS));
     let to = d.b.ins().smin(to, rows);
@@ -79,8 +77,7 @@ pub(super) fn lower(d: &mut Driver, plan: &AttentionPlan, f: &Frame, start: Valu
     d.when(any, &mut |d| {
         d.each_in(&plan.a.batch, outer, &mut |d| {
             plan.evaluate(d, f, [false; 2]);
-            t.pack_keys(d);
-            t.pack_values(d);
+            t.panels.pack(d);
             d.each(from, end, ROWS, &mut |d, first| t.emit(d, first, to));
         });
     });
@@ -102,10 +99,9 @@ fn tiles<'p, 'k>(d: &mut Driver, plan: &'p AttentionPlan<'k>, f: &'p Frame, star
     Tiles {
         plan,
         f,
+        panels: Panels::new(d, plan, f, [key_panels, value_panels]),
         width: plan.width,
         row_bytes: plan.width * 4,
-        key_panels,
-        value_panels,
         queries,
         scores,
         weights,
@@ -123,12 +119,6 @@ fn tiles<'p, 'k>(d: &mut Driver, plan: &'p AttentionPlan<'k>, f: &'p Frame, star
 }
 
 impl Tiles<'_, '_> {
-    /// How many panels so many columns take.
-    pub(super) fn panels(&self, d: &mut Driver, columns: Value) -> Value {
-        let rounded = d.b.ins().iadd_imm_s(columns, self.width - 1);
-        d.floor_divide(rounded, self.width)
-    }
-
     /// The block of rows from `first` on, those before `to`.
     fn emit(&self, d: &mut Driver, first: Value, to: Value) {
         let left = d.b.ins().isub(to, first);
@@ -222,12 +212,12 @@ impl Tiles<'_, '_> {
 
     /// Queries times keys, panel by panel: `[tile][n / width][row][width]`.
     fn products(&self, d: &mut Driver, tiles: Value, most: Value) {
-        let panels = self.panels(d, most);
+        let panels = self.panels.of(d, most);
         let zero = d.integer(0);
         let panel_bytes = d.times(self.f.depth, self.row_bytes);
         d.each(zero, panels, 1, &mut |d, panel| {
             let skipped = d.b.ins().imul(panel, panel_bytes);
-            let right = d.offset(self.key_panels, skipped);
+            let right = d.offset(self.panels.keys, skipped);
             let skipped = d.times(panel, TILE_ROWS * self.row_bytes);
             let results = d.offset(self.scores, skipped);
             let first = d.times(panel, self.width);
@@ -264,8 +254,9 @@ impl Tiles<'_, '_> {
             };
             let weights = self.row(d, self.weights, self.weight_bytes, r);
             let end = self.end_of(d, r);
-            let most = most_of(d, self.plan, &place, (zero, end));
-            let sum = weigh(d, &place, &|d, n| at_number(d, weights, n), (zero, end), most);
+            let most = most_of(d, self.plan, &place, (zero, end), self.plan.score_lanes);
+            let shift = shift_of(d, most);
+            let sum = weigh(d, &place, &|d, n| at_number(d, weights, n), (zero, end), shift, true);
             let at = at_number(d, self.sums, r);
             d.write(sum, at, 0);
         });
@@ -273,12 +264,12 @@ impl Tiles<'_, '_> {
 
     /// `out[r][e] = Σ_n weight[r][n] · value[n][e] / sum[r]`, panel by panel.
     fn sums(&self, d: &mut Driver, tiles: Value, count: Value) {
-        let panels = self.panels(d, self.f.width);
+        let panels = self.panels.of(d, self.f.width);
         let zero = d.integer(0);
         let panel_bytes = d.times(self.keys, self.row_bytes);
         d.each(zero, panels, 1, &mut |d, panel| {
             let skipped = d.b.ins().imul(panel, panel_bytes);
-            let right = d.offset(self.value_panels, skipped);
+            let right = d.offset(self.panels.values, skipped);
             let first = d.times(panel, self.row_bytes);
             d.each(zero, tiles, 1, &mut |d, tile| {
                 let at = self.span(d, tile);

@@ -16,13 +16,13 @@ use cranelift_codegen::ir::types::{F32X4, I32};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// What a leaf computes for each vector of an axis.
-struct Chain {
+pub(super) struct Chain {
     /// All nodes that it needs, in order.
     nodes: Vec<ExprId>,
     /// Those that rows are read for.
-    rows: Vec<ExprId>,
+    pub(super) rows: Vec<ExprId>,
     /// Those that do not vary.
-    fixed: Vec<ExprId>,
+    pub(super) fixed: Vec<ExprId>,
 }
 
 /// Pointers that a leaf has registers for.
@@ -30,7 +30,7 @@ pub(super) const POINTERS: usize = 11;
 
 impl Chain {
     /// `None` where an expression needs what these leaves lack. The driver's lanes are along the axis.
-    fn new(d: &Driver, axis: AxisId, roots: &[ExprId]) -> Option<Chain> {
+    pub(super) fn new(d: &Driver, axis: AxisId, roots: &[ExprId]) -> Option<Chain> {
         let all = &d.kernel.expr.nodes;
         let mut needed = vec![false; all.len()];
         roots.iter().for_each(|root| needed[root.0 as usize] = true);
@@ -60,7 +60,7 @@ impl Chain {
     }
 
     /// Pointers beside those to results.
-    fn pointers(&self) -> usize {
+    pub(super) fn pointers(&self) -> usize {
         self.rows.len() + usize::from(!self.fixed.is_empty())
     }
 
@@ -72,7 +72,7 @@ impl Chain {
     }
 
     /// The values of all nodes `bytes` past the cursors of rows.
-    fn emit(
+    pub(super) fn emit(
         &self,
         e: &mut Wide,
         kernel: &Kernel,
@@ -155,7 +155,7 @@ pub(super) fn is_row_of_bytes(kernel: &Kernel, access: &Access, axis: AxisId) ->
 }
 
 /// Bytes of a number of the row that a node reads.
-fn size_of_row(kernel: &Kernel, row: ExprId) -> i64 {
+pub(super) fn size_of_row(kernel: &Kernel, row: ExprId) -> i64 {
     match kernel.expr.nodes[row.0 as usize] {
         Node::Operand(operand) if byte_of(kernel, kernel.operand(operand)).is_some() => 1,
         _ => 4,
@@ -342,7 +342,7 @@ pub(super) fn fold_along(
 }
 
 /// Pointers to the rows at the current point, and to what does not vary.
-fn inputs(d: &mut Driver, chain: &Chain) -> Vec<Value> {
+pub(super) fn inputs(d: &mut Driver, chain: &Chain) -> Vec<Value> {
     let mut pointers = Vec::new();
     for row in &chain.rows {
         let pointer = match d.kernel.expr.nodes[row.0 as usize] {

@@ -128,26 +128,34 @@ impl<'f> Driver<'f, '_> {
 
     /// This part's ranges of several extents: of the longest its share, of the others all.
     pub(super) fn shares(&mut self, extents: &[Value]) -> Vec<(Value, Value)> {
-        let zero = self.integer(0);
         if let [only] = extents {
             return vec![self.share(*only)];
         }
-        let (mut longest, mut which) = (extents[0], zero);
+        let which = self.longest(extents);
+        self.share_one(extents, which)
+    }
+
+    /// The number of the longest extent.
+    pub(super) fn longest(&mut self, extents: &[Value]) -> Value {
+        let (mut longest, mut which) = (extents[0], self.integer(0));
         for (i, extent) in extents.iter().enumerate().skip(1) {
             let longer = self.b.ins().icmp(IntCC::SignedGreaterThan, *extent, longest);
             let number = self.integer(i as i64);
             longest = self.b.ins().select(longer, *extent, longest);
             which = self.b.ins().select(longer, number, which);
         }
-        let (from, to) = self.share(longest);
-        extents
-            .iter()
-            .enumerate()
-            .map(|(i, extent)| {
-                let is_it = self.b.ins().icmp_imm_s(IntCC::Equal, which, i as i64);
-                (self.b.ins().select(is_it, from, zero), self.b.ins().select(is_it, to, *extent))
-            })
-            .collect()
+        which
+    }
+
+    /// This part's ranges: of one extent, by its number, its share, of the others all.
+    pub(super) fn share_one(&mut self, extents: &[Value], which: Value) -> Vec<(Value, Value)> {
+        let zero = self.integer(0);
+        let mut range = |i: usize, extent: Value| {
+            let is_it = self.b.ins().icmp_imm_s(IntCC::Equal, which, i as i64);
+            let (from, to) = self.share(extent);
+            (self.b.ins().select(is_it, from, zero), self.b.ins().select(is_it, to, extent))
+        };
+        extents.iter().enumerate().map(|(i, extent)| range(i, *extent)).collect()
     }
 
     /// `for i in from..to step step`; with a step above 1 the last iteration ends at or before `to`. Gives where it ended.

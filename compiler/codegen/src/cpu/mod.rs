@@ -7,9 +7,11 @@
 mod address;
 mod arithmetic;
 mod attention;
+mod attention_leaf;
 mod attention_panels;
 mod attention_rows;
 mod attention_tiles;
+mod attention_wide;
 mod block_leaf;
 mod blocks;
 mod chain;

@@ -46,6 +46,9 @@ const LOG_F64: [f64; 7] = [
 const LN_2_F32: [f64; 2] = [0.693_115_234_375, 3.194_618_494_530_941_5e-5];
 const LN_2_F64: [f64; 2] = [0.693_147_180_485_539_1, 7.440_617_110_012_397e-11];
 
+/// A distance whose power of two is -127, the one that an exponent of 0 bits stands for: its factor is 0.
+const LEAST_DISTANCE: f64 = -88.0;
+
 /// `e^x`: 2^n times a polynomial of the rest, the power in two factors so that the ends round once.
 pub(in crate::cpu) fn exp<A: Arithmetic>(e: &mut A, dtype: DType, x: A::Value) -> A::Value {
     let mut f = Float { e, dtype };
@@ -75,6 +78,33 @@ pub(in crate::cpu) fn exp<A: Arithmetic>(e: &mut A, dtype: DType, x: A::Value) -
         y = f.mul(y, factor);
     }
     y
+}
+
+/// `e^x` of f32 for x <= 0, in fewer steps: what lies below the least normal number is 0, or nearly so. NaN stays.
+pub(in crate::cpu) fn exp_of_distance<A: Arithmetic>(e: &mut A, x: A::Value) -> A::Value {
+    let mut f = Float { e, dtype: DType::F32 };
+    let least = f.constant(LEAST_DISTANCE);
+    let below = f.e.compare(Compare::Lt, DType::F32, x, least);
+    let x = f.select(below, least, x);
+    let turns = f.scale(x, std::f64::consts::LOG2_E);
+    // The nearest integer stands in the lowest bits of the moved number; a shift leaves of them what an exponent holds.
+    let magic = f.constant(12_582_912.0);
+    let moved = f.add(turns, magic);
+    let n = f.sub(moved, magic);
+    let mut r = x;
+    for part in LN_2_F32 {
+        let part = f.constant(-part);
+        r = f.fma(n, part, r);
+    }
+    let series = f.polynomial(r, &EXP_F32);
+    let square = f.mul(r, r);
+    let y = f.fma(series, square, r);
+    let y = f.plus(y, 1.0);
+    let (bits, bias) = (f.bits(moved), f.integer(127));
+    let exponent = f.e.binary(Binary::Add, DType::I32, bits, bias);
+    let exponent = f.e.shift(Shift::Left, DType::I32, exponent, 23);
+    let factor = f.with_bits(exponent);
+    f.mul(y, factor)
 }
 
 /// The natural logarithm: the exponent, and a series of the mantissa in sqrt(1/2)..sqrt(2).

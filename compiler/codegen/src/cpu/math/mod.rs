@@ -13,7 +13,7 @@ mod tanh;
 
 pub(super) use circular::circular;
 pub(super) use erf::erf;
-pub(super) use exp::{exp, log};
+pub(super) use exp::{exp, exp_of_distance, log};
 pub(super) use pow::pow;
 pub(super) use tanh::tanh;
 

@@ -59,7 +59,7 @@ impl Wide {
         wide.finish()
     }
 
-    /// A leaf of at most two parameters, which may use constants: their table takes the place of the third.
+    /// A leaf that does without its third parameter and may use constants: their table takes that place.
     pub(in crate::cpu) fn chain(width: Width, body: impl FnOnce(&mut Wide)) -> Result<Vec<u8>, OutOfRegisters> {
         Wide::leaf(width, |wide| {
             let table = wide.asm.create_label();
@@ -151,6 +151,39 @@ impl Wide {
             self.asm.set_label(&mut end)
         };
         rows().expect(HELD);
+    }
+
+    /// Makes all lanes of a variable 0.
+    pub(in crate::cpu) fn clear(&mut self, variable: u8) {
+        self.flush();
+        self.width.clear(&mut self.asm, variable);
+    }
+
+    /// Moves a cursor.
+    pub(in crate::cpu) fn advance(&mut self, cursor: usize, bytes: i64) {
+        self.flush();
+        if bytes != 0 {
+            self.asm.add(self.cursors[cursor], bytes as i32).expect(HELD);
+        }
+    }
+
+    /// Runs `body` so many times, which are known here; the last parameter's register counts.
+    pub(in crate::cpu) fn times(&mut self, turns: i64, body: &mut dyn FnMut(&mut Self)) {
+        if turns == 0 {
+            return;
+        }
+        self.flush();
+        let count = PARAMETERS[3];
+        let mut loops = || {
+            let mut top = self.asm.create_label();
+            self.asm.mov(count, turns as u64)?;
+            self.asm.set_label(&mut top)?;
+            body(self);
+            self.flush();
+            self.asm.sub(count, 1)?;
+            self.asm.jnz(top)
+        };
+        loops().expect(HELD);
     }
 
     /// A vector that iterations change, from what lies `bytes` past a cursor.
