@@ -120,14 +120,11 @@ fn rows_of_whole_vectors() {
 /// Tiles whose rows all see the same keys, which are finished in registers, and tiles of causal rows.
 #[test]
 fn tiles_of_whole_vectors() {
-    for lengths in [[32, 64], [18, 32], [3, 96], [20, 21]] {
-        for size in [[2, 0, 16], [7, 0, 40], [5, 3, 33], [9, 0, 0], [11, 26, 37]] {
-            for sees in [Sees::All, Sees::Past] {
-                for mask in [true, false] {
-                    let kernel = attention_of(lengths, DType::F32, DType::F32, sees, mask, true);
-                    run(&kernel, size, "attention", CLOSE, false);
-                    run(&kernel, size, "attention", CLOSE, true);
-                }
+    for lengths in [[32, 64], [3, 32], [20, 21]] {
+        for size in [[2, 0, 16], [7, 0, 40], [5, 28, 33], [9, 0, 0]] {
+            for (sees, mask) in [(Sees::All, true), (Sees::All, false), (Sees::Past, false)] {
+                let kernel = attention_of(lengths, DType::F32, DType::F32, sees, mask, true);
+                run(&kernel, size, "attention", CLOSE, mask);
             }
         }
     }

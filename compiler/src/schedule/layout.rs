@@ -1,4 +1,4 @@
-//! Which tensors of the arena lie channels-last, and kernels that read and write them so.
+//! Which tensors of the arena lie channels-last, or with their heads inside of rows, and kernels that read and write them so.
 //!
 //! A layout is nothing but the strides of the accesses to a buffer, so no tensor is ever transposed: a kernel that reads
 //! one layout and writes the other is where that happens. Inputs, outputs and states stay row-major.
@@ -20,28 +20,43 @@ pub(super) type Shapes = Vec<Option<Vec<Dim>>>;
 /// Fewer channels do not fill a vector.
 const CHANNELS: i64 = 8;
 
+/// How a tensor lies that does not lie in the order of its dims.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Layout {
+    /// The second dim innermost.
+    ChannelsLast,
+    /// The second dim beside the last: `[b, row, head, d]`.
+    HeadsInside,
+}
+
+/// By buffer, its dims and how it shall lie.
+type Layouts = Vec<Option<(Vec<Dim>, Layout)>>;
+
 /// Chooses the layouts of every entry and rewrites its kernels.
 pub(super) fn arrange(plan: &mut Plan, shapes: &[Shapes]) {
     let (old, mut kernels) = (std::mem::take(&mut plan.kernels), Kernels::default());
     for (entry, shapes) in plan.entries.iter_mut().zip(shapes) {
-        let last = channels_last(entry, shapes, &old);
+        let layouts = chosen(entry, shapes, &old);
         each_call_mut(&mut entry.steps, &mut |call| {
             for variant in &mut call.variants {
                 let kernel = &old[variant.kernel.0 as usize];
-                variant.kernel = kernels.intern(rewritten(kernel, &call.arguments, &last));
+                variant.kernel = kernels.intern(rewritten(kernel, &call.arguments, &layouts));
             }
         });
     }
     plan.kernels = kernels.finish();
 }
 
-/// By buffer, its dims where it shall lie channels-last.
-fn channels_last(entry: &EntryPlan, shapes: &Shapes, kernels: &[Kernel]) -> Shapes {
+fn chosen(entry: &EntryPlan, shapes: &Shapes, kernels: &[Kernel]) -> Layouts {
     let mut choice = Choice::new(&entry.buffers, shapes);
     choice.walk(&entry.steps, kernels);
     choice.spread(&entry.steps, kernels);
-    let chosen = |i: usize| choice.state(i) == State { free: true, wanted: true };
-    shapes.iter().enumerate().map(|(i, dims)| dims.clone().filter(|_| chosen(i))).collect()
+    let layout = |i: usize| match choice.state(i) {
+        state if state.is_picture() && state.wanted => Some(Layout::ChannelsLast),
+        State { free: true, headed: true, .. } => Some(Layout::HeadsInside),
+        _ => None,
+    };
+    shapes.iter().enumerate().map(|(i, dims)| Some((dims.clone()?, layout(i)?))).collect()
 }
 
 /// What is known of buffers that must have one layout.
@@ -49,8 +64,18 @@ fn channels_last(entry: &EntryPlan, shapes: &Shapes, kernels: &[Kernel]) -> Shap
 struct State {
     /// Whether all accesses allow another layout.
     free: bool,
-    /// Whether some kernel gains from it.
+    /// Whether there are channels enough.
+    picture: bool,
+    /// Whether some kernel gains from channels-last.
     wanted: bool,
+    /// Whether some kernel sums over heads and what lies in them as over one axis.
+    headed: bool,
+}
+
+impl State {
+    fn is_picture(self) -> bool {
+        self.free && self.picture
+    }
 }
 
 struct Choice<'a> {
@@ -65,9 +90,12 @@ impl<'a> Choice<'a> {
     fn new(buffers: &[BufferDef], shapes: &'a Shapes) -> Self {
         let candidate = |(buffer, dims): (&BufferDef, &Option<Vec<Dim>>)| {
             let plain = matches!(buffer.storage, Storage::Plain(dtype) if dtype.bits() >= 8);
-            plain && dims.as_ref().is_some_and(|dims| is_picture(dims))
+            plain && dims.as_ref().is_some_and(|dims| matches!(dims.len(), 3 | 4))
         };
-        let states = buffers.iter().zip(shapes).map(|pair| State { free: candidate(pair), wanted: false });
+        let states = buffers.iter().zip(shapes).map(|pair| {
+            let picture = pair.1.as_ref().is_some_and(|dims| is_picture(dims));
+            State { free: candidate(pair), picture, wanted: false, headed: false }
+        });
         Choice { shapes, same: (0..buffers.len()).collect(), states: states.collect() }
     }
 
@@ -95,6 +123,7 @@ impl<'a> Choice<'a> {
         let equal = self.shapes[a] == self.shapes[b];
         self.states[a].free &= self.states[b].free && equal;
         self.states[a].wanted |= self.states[b].wanted;
+        self.states[a].headed |= self.states[b].headed;
         self.same[b] = a;
     }
 
@@ -133,6 +162,9 @@ impl<'a> Choice<'a> {
                 if !accesses.all(|access| dims_of(kernel, access, dims).is_some()) {
                     self.forbid(argument);
                 }
+                let headed = accesses_to(kernel, BufferId(number)).any(|access| sums_heads(kernel, access, dims));
+                let root = self.root(members[0].0 as usize);
+                self.states[root].headed |= headed;
             }
         }
     }
@@ -148,7 +180,7 @@ impl<'a> Choice<'a> {
                 let buffers = || call.arguments.iter().map(|argument| argument.members()[0].0 as usize);
                 let any = slid.contains(&true);
                 let from: Vec<usize> = (buffers().zip(&slid))
-                    .filter(|(buffer, slid)| self.state(*buffer).free && (**slid || self.state(*buffer).wanted))
+                    .filter(|(buffer, slid)| self.state(*buffer).is_picture() && (**slid || self.state(*buffer).wanted))
                     .map(|(buffer, _)| buffer)
                     .collect();
                 let spreads = any || matches!(kernel.body, Body::Map(_));
@@ -191,6 +223,43 @@ fn slides_over(kernel: &Kernel, buffer: BufferId) -> bool {
     kernel.operands.iter().any(|access| access.buffer == buffer && access.coords.iter().any(window))
 }
 
+/// Whether a contraction sums over one axis that an access to `[b, head, row, d]` moves along as along heads and d.
+fn sums_heads(kernel: &Kernel, access: &Access, dims: &[Dim]) -> bool {
+    let (Body::Contract(contract), [_, _, _, inner]) = (&kernel.body, dims) else { return false };
+    let halves = |outer: &Coord, other: &Coord| {
+        let summed =
+            matches!(&other.source, Source::Index(index) if contract.k.iter().any(|axis| index.mentions(*axis)));
+        let inside = Coord { stride: outer.stride.clone(), ..other.clone() };
+        summed
+            && other.stride == Dim::from(1)
+            && rejoined(outer, &inside).is_some_and(|(_, div)| Dim::from(div) == *inner)
+    };
+    access.coords.iter().any(|outer| access.coords.iter().any(|other| halves(outer, other)))
+}
+
+/// The coordinate that a quotient and a remainder are of, at the remainder's stride, and what it was divided by.
+fn rejoined(quotient: &Coord, remainder: &Coord) -> Option<(Coord, i64)> {
+    let (Source::Index(over), Source::Index(below)) = (&quotient.source, &remainder.source) else { return None };
+    let div = below.modulus.filter(|_| below.div == 1 && quotient.guard.is_none() && remainder.guard.is_none())?;
+    let whole = Index { modulus: None, ..below.clone() };
+    let same = *over == Index { div, ..whole.clone() };
+    same.then(|| (Coord { source: Source::Index(whole), ..remainder.clone() }, div))
+}
+
+/// Joins what two coordinates reach together.
+fn rejoin(access: &mut Access) {
+    let coords = &access.coords;
+    let pairs = (0..coords.len()).flat_map(|i| (0..coords.len()).map(move |j| (i, j)));
+    let found = pairs.filter_map(|(i, j)| {
+        let (whole, div) = rejoined(&coords[i], &coords[j])?;
+        (coords[i].stride == coords[j].stride.clone() * div).then_some((i, j, whole))
+    });
+    if let Some((i, j, whole)) = found.collect::<Vec<_>>().into_iter().next() {
+        access.coords[j] = whole;
+        access.coords.remove(i);
+    }
+}
+
 fn accesses_to(kernel: &Kernel, buffer: BufferId) -> impl Iterator<Item = &Access> {
     let stores = kernel.stores().into_iter().map(|store| &store.access);
     kernel.operands.iter().chain(stores).filter(move |access| access.buffer == buffer)
@@ -223,8 +292,8 @@ fn stays_below(kernel: &Kernel, coord: &Coord, extent: &Dim) -> bool {
         return true;
     }
     let Source::Index(index) = &coord.source else { return false };
-    if index.modulus.is_some() {
-        return false;
+    if let Some(modulus) = index.modulus {
+        return extent.as_constant().is_some_and(|extent| modulus <= extent);
     }
     if let ([(axis, 1)], 1) = (&index.terms[..], index.div)
         && index.plus == Dim::from(0)
@@ -250,29 +319,39 @@ fn row_major(dims: &[Dim]) -> Vec<Dim> {
     strides
 }
 
-/// The strides of dims whose second lies innermost.
-fn channels_last_strides(dims: &[Dim]) -> Vec<Dim> {
-    let moved: Vec<Dim> = [&dims[..1], &dims[2..], &dims[1..2]].concat();
-    let strides = row_major(&moved);
-    let (channels, rest) = strides.split_last().expect("a picture has dims");
-    [&rest[..1], std::slice::from_ref(channels), &rest[1..]].concat()
+impl Layout {
+    /// The dims in the order in which they lie, by number.
+    fn order(self, rank: usize) -> Vec<usize> {
+        match self {
+            Layout::ChannelsLast => std::iter::once(0).chain(2..rank).chain([1]).collect(),
+            Layout::HeadsInside => [0, 2, 1].into_iter().chain(3..rank).collect(),
+        }
+    }
+
+    fn strides(self, dims: &[Dim]) -> Vec<Dim> {
+        let order = self.order(dims.len());
+        let moved: Vec<Dim> = order.iter().map(|i| dims[*i].clone()).collect();
+        let mut strides = vec![Dim::from(1); dims.len()];
+        order.into_iter().zip(row_major(&moved)).for_each(|(i, stride)| strides[i] = stride);
+        strides
+    }
 }
 
 /// The kernel with the strides of its buffers' layouts, in the order that suits them.
-fn rewritten(kernel: &Kernel, arguments: &[Argument], last: &Shapes) -> Kernel {
+fn rewritten(kernel: &Kernel, arguments: &[Argument], layouts: &Layouts) -> Kernel {
     let mut new = kernel.clone();
     let mut touched = false;
-    let layouts: Vec<Option<&Vec<Dim>>> =
-        arguments.iter().map(|argument| last[argument.members()[0].0 as usize].as_ref()).collect();
+    let layouts: Vec<_> = arguments.iter().map(|argument| layouts[argument.members()[0].0 as usize].as_ref()).collect();
     axes::each_access(&mut new, &mut |access| {
-        let Some(dims) = layouts[access.buffer.0 as usize] else { return };
+        let Some((dims, layout)) = layouts[access.buffer.0 as usize] else { return };
         let along = dims_of(kernel, access, dims).expect("the layout was chosen because accesses allow it");
-        let strides = channels_last_strides(dims);
+        let strides = layout.strides(dims);
         for (coord, dim) in access.coords.iter_mut().zip(along) {
             if let Some(dim) = dim {
                 coord.stride = strides[dim].clone();
             }
         }
+        rejoin(access);
         touched = true;
     });
     if touched {

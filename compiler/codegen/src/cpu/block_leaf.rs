@@ -42,7 +42,7 @@ fn emit_with(plan: &BlockPlan, shape: Shape, piece: Piece, aside: bool) -> Resul
     let lanes = plan.width.lanes();
     let (rows, vectors, vector) = (shape.rows, (shape.columns + lanes - 1) / lanes, lanes as i32 * 4);
     let panel_step = PANEL * 4;
-    let moved = [4, AHEAD_BYTES, 0].into_iter().chain((0..plan.panels_together()).map(|_| panel_step));
+    let moved = [4, AHEAD_BYTES * plan.lines, 0].into_iter().chain((0..plan.panels_together()).map(|_| panel_step));
     let moved = moved.chain(plan.epilogue.moves().map(|_| 0));
     let cursors: Vec<Cursor> =
         moved.enumerate().map(|(place, bytes)| Cursor { start: Start::Listed { list: 1, place }, bytes }).collect();
@@ -71,7 +71,7 @@ fn emit_with(plan: &BlockPlan, shape: Shape, piece: Piece, aside: bool) -> Resul
                 });
             }
             if step == 0 {
-                e.prefetch_far(AHEAD, 0);
+                (0..plan.lines).for_each(|line| e.prefetch_far(AHEAD, line as i32 * 64));
                 (0..rows as i32).for_each(|row| e.prefetch(LEFT, row * plan.left_step() as i32 + LEFT_AHEAD));
             }
             for (row, sums) in (0..).zip(sums) {

@@ -9,7 +9,7 @@ use super::chain::POINTERS;
 use super::contract::{ROW_GAP, row_access};
 use super::driver::Driver;
 use super::epilogue::{Epilogue, step_of};
-use super::leaves::{AHEAD_BYTES, UNROLL};
+use super::leaves::{AHEAD_BYTES, FEW_ROWS, UNROLL};
 use super::left::{self, Runs};
 use super::pack;
 use super::panels::{PANEL, in_panels};
@@ -62,6 +62,8 @@ pub(super) struct BlockPlan<'k> {
     tallest: i64,
     /// Tiles of a block.
     block: i64,
+    /// Lines of what follows its panels that a tile asks for each turn: few tiles ask for more.
+    pub(super) lines: i64,
     /// The tallest first.
     leaves: Vec<(Shape, Piece, Vec<u8>)>,
 }
@@ -90,6 +92,9 @@ impl<'k> BlockPlan<'k> {
         let chunk = if chunks > 1 { ((depth + chunks - 1) / chunks + TURN - 1) / TURN * TURN } else { depth };
         let block = (BLOCK / (tallest * chunk * 4)).max(1).min(tiles);
         let (together, leaves) = (panel_width(isa), vec![]);
+        let all = together * 4 / AHEAD_BYTES;
+        let many = rows.as_constant().is_none_or(|rows| rows > FEW_ROWS);
+        let lines = if many { (all + tiles.min(all) - 1) / tiles.min(all) } else { 1 };
         let mut plan = BlockPlan {
             kernel,
             types,
@@ -105,6 +110,7 @@ impl<'k> BlockPlan<'k> {
             together,
             tallest,
             block,
+            lines,
             leaves,
         };
         if RIGHT + plan.panels_together() + plan.epilogue.moves().count() > POINTERS {
@@ -398,8 +404,8 @@ fn emit_tile(
 fn ahead(d: &mut Driver, plan: &BlockPlan, right: Value, (tile, first): (Value, Value)) -> Value {
     let number = d.b.ins().isub(tile, first);
     let next = d.b.ins().iadd_imm_s(right, plan.depth * plan.together * 4);
-    let share = d.times(number, plan.chunk * AHEAD_BYTES);
+    let share = d.times(number, plan.chunk * AHEAD_BYTES * plan.lines);
     let next = d.offset(next, share);
-    let early = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, plan.together * 4 / AHEAD_BYTES);
+    let early = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, plan.together * 4 / AHEAD_BYTES / plan.lines);
     d.b.ins().select(early, next, right)
 }
