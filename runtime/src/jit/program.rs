@@ -6,6 +6,7 @@ use super::{Cpu, JitError};
 use crate::artifact::Artifact;
 use crate::pool::Pool;
 use mlc_codegen::base::Dim;
+use mlc_codegen::cpu::duration::{Duration, bandwidth};
 use mlc_codegen::kernel::{
     Argument, Call, EntryPlan, Kernel, Place, Plan, PlanError, Role, Step, check_plan, verify_plan,
 };
@@ -19,6 +20,8 @@ pub(crate) struct Program {
     pub(super) code_of: Vec<usize>,
     /// Bytes of scratch for each part, by kernel.
     pub(super) scratch: Vec<Dim>,
+    /// About how long each kernel takes.
+    pub(super) durations: Vec<Duration>,
     /// How each kernel was lowered.
     paths: Vec<&'static str>,
     /// By entry: the states to put back when a call fails.
@@ -43,7 +46,10 @@ impl Program {
         let paths = code_of.iter().map(|code| compiled[*code].path).collect();
         let scratch = code_of.iter().map(|code| compiled[*code].scratch.clone()).collect();
         let undo = plan.entries.iter().map(|entry| undo(plan, entry)).collect();
-        Ok(Program { artifact, code, cpu, code_of, scratch, paths, undo })
+        let bytes = plan.constants.iter().map(|(storage, elements)| storage.bytes_for(*elements).unwrap_or(i64::MAX));
+        let bandwidth = bandwidth(bytes.fold(0, i64::saturating_add));
+        let durations = plan.kernels.iter().map(|kernel| Duration::new(kernel, bandwidth)).collect();
+        Ok(Program { artifact, code, cpu, code_of, scratch, durations, paths, undo })
     }
 
     /// How a kernel was lowered.

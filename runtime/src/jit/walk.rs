@@ -3,7 +3,7 @@
 use super::{Checked, Profile, Program, Region};
 use crate::pool::Pool;
 use mlc_codegen::base::{DType, Slot, SlotDef, Storage};
-use mlc_codegen::kernel::{Argument, Call, EntryPlan, IndexCheck, Kernel, Place, PlanBuffer, Step, Work};
+use mlc_codegen::kernel::{Argument, Call, EntryPlan, IndexCheck, Place, PlanBuffer, Step, Work};
 use std::time::Instant;
 
 /// Why a walk stopped.
@@ -132,10 +132,8 @@ impl Walk<'_> {
         self.arguments.clear();
         self.arguments.extend(call.arguments.iter().map(|a| self.regions[a.resolve(self.sizes).0 as usize]));
         self.arguments.push(self.scratch);
-        let parts = match points(&program.artifact.plan.kernels[kernel], self.sizes) / GRAIN {
-            0 => 1,
-            grains => self.pool.threads().min(grains as usize),
-        };
+        let lasts = program.durations[kernel].of(&program.artifact.plan.kernels[kernel], self.sizes);
+        let parts = self.pool.threads().min(((lasts / GRAIN) as usize).max(1));
         let need = program.scratch[kernel].eval(self.sizes).and_then(|bytes| bytes.checked_mul(parts as i64));
         if need.is_none_or(|need| need < 0 || need as u64 > self.scratch.bytes as u64) {
             return Err(Stop::Scratch);
@@ -226,9 +224,6 @@ impl Walk<'_> {
     }
 }
 
-/// Points of an iteration space that are worth a thread: some microseconds of work.
-const GRAIN: i64 = 1 << 13;
-
-fn points(kernel: &Kernel, sizes: &[i64]) -> i64 {
-    kernel.axes.iter().fold(1i64, |work, axis| work.saturating_mul(axis.extent.eval(sizes).unwrap_or(1).max(0)))
-}
+/// Nanoseconds of a kernel that are worth a thread: two trips of a cache line between cores, and what the other core then
+/// reads from the caches of this one.
+const GRAIN: f64 = 2500.0;

@@ -20,6 +20,7 @@ mod contract;
 pub mod cost;
 mod decode;
 mod driver;
+pub mod duration;
 mod epilogue;
 mod expr;
 mod fetch;
