@@ -17,6 +17,7 @@ mod kernels;
 mod layout;
 mod panels;
 mod plan;
+mod settle;
 mod sparse;
 mod steps;
 

@@ -5,6 +5,7 @@ use super::entry::Walk;
 use super::kernels::{Kernels, Purpose};
 use super::layout;
 use super::panels::{self, Form};
+use super::settle::settle;
 use super::sparse::{Sparsified, sparsify};
 use crate::graph::{ConstantId, Graph};
 use crate::report::kernels::Zeros;
@@ -81,6 +82,7 @@ pub fn schedule_reading(graph: &Graph, most: Option<u64>) -> Result<Scheduled, S
         kernels: shared.kernels.finish(),
         entries,
     };
+    settle(&mut plan, &mut shapes);
     layout::arrange(&mut plan, &shapes);
     let constants = shared.constants.finish();
     let bytes = plan.constants.iter().map(|(storage, count)| storage.bytes_for(*count).unwrap_or(i64::MAX) as u64);

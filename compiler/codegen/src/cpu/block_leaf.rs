@@ -54,28 +54,34 @@ fn emit_with(plan: &BlockPlan, shape: Shape, piece: Piece, aside: bool) -> Resul
                 |e: &mut Wide, row, j| if begun { e.variable_at(ASIDE, place(row, j)) } else { e.variable() };
             (0..rows).map(|row| (0..vectors).map(|j| variable(e, row, j)).collect()).collect()
         };
-        let sets: Vec<_> = (0..sums_of(rows)).map(|number| set(e, number == 0 && piece != Piece::Whole)).collect();
+        let sets: Vec<_> =
+            (0..sums_of(rows, vectors)).map(|number| set(e, number == 0 && piece != Piece::Whole)).collect();
         e.steps(0, &cursors, UNROLL, &mut |e, step| {
             let sums = &sets[step as usize % sets.len()];
             let step = step as i32;
-            let right: Vec<_> = (0..vectors as i32)
-                .map(|j| {
-                    let bytes = j * vector;
-                    let (panel, inside) = (bytes / panel_step as i32, bytes % panel_step as i32);
-                    e.load(RIGHT + panel as usize, step * panel_step as i32 + inside)
-                })
-                .collect();
+            let right = |e: &mut Wide, j: i64| {
+                let bytes = (j * i64::from(vector)) as i32;
+                let (panel, inside) = (bytes / panel_step as i32, bytes % panel_step as i32);
+                e.load(RIGHT + panel as usize, step * panel_step as i32 + inside)
+            };
+            let left = |e: &mut Wide, row: i64| e.broadcast(LEFT, row as i32 * plan.left_step() as i32 + step * 4);
             if rows <= FEW_ROWS {
-                (0..plan.panels_together()).for_each(|panel| {
-                    e.prefetch(RIGHT + panel, step * panel_step as i32 + RIGHT_AHEAD);
-                });
+                let one = plan.panels_together() == 1;
+                (0..usize::from(one)).for_each(|_| e.prefetch(RIGHT, step * panel_step as i32 + RIGHT_AHEAD));
+                let left: Vec<_> = (0..rows).map(|row| left(e, row)).collect();
+                for j in 0..vectors {
+                    let right = right(e, j);
+                    sums.iter().zip(&left).for_each(|(sums, left)| e.accumulate(sums[j as usize], right, *left));
+                }
+                return;
             }
+            let right: Vec<_> = (0..vectors).map(|j| right(e, j)).collect();
             if step == 0 {
                 (0..plan.lines).for_each(|line| e.prefetch_far(AHEAD, line as i32 * 64));
                 (0..rows as i32).for_each(|row| e.prefetch(LEFT, row * plan.left_step() as i32 + LEFT_AHEAD));
             }
             for (row, sums) in (0..).zip(sums) {
-                let left = e.broadcast(LEFT, row * plan.left_step() as i32 + step * 4);
+                let left = left(e, row);
                 sums.iter().zip(&right).for_each(|(sum, right)| e.accumulate(*sum, *right, left));
             }
         });

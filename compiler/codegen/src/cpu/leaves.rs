@@ -134,8 +134,8 @@ pub(super) const FEW_ROWS: i64 = 2;
 pub(super) const RIGHT_AHEAD: i32 = 2048;
 
 /// Sums that run side by side for each number of a low tile, which has too few rows to hide how long an addition takes.
-pub(super) fn sums_of(rows: i64) -> i64 {
-    (8 / (rows * TILE_VECTORS)).clamp(1, UNROLL)
+pub(super) fn sums_of(rows: i64, vectors: i64) -> i64 {
+    (8 / (rows * vectors)).clamp(1, UNROLL)
 }
 
 /// `result[r][x] = Σ_k left[r][k] · right[k][x]`, all sums in registers: in the order of k, or in `sums_of` such sums
@@ -143,7 +143,7 @@ pub(super) fn sums_of(rows: i64) -> i64 {
 fn tile<E: LeafEmitter>(e: &mut E, rows: i64, right: RightRow) {
     let vector_bytes = e.lanes() as i32 * 4;
     let (row_bytes, step_bytes) = (TILE_VECTORS as i32 * vector_bytes, right.bytes as i32);
-    let sets: Vec<Vec<Vec<E::Variable>>> = (0..sums_of(rows))
+    let sets: Vec<Vec<Vec<E::Variable>>> = (0..sums_of(rows, TILE_VECTORS))
         .map(|_| (0..rows).map(|_| (0..TILE_VECTORS).map(|_| e.variable()).collect()).collect())
         .collect();
     let mut cursors = vec![Cursor { start: Start::Parameter(1), bytes: right.bytes }];
