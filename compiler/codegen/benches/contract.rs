@@ -63,6 +63,8 @@ fn main() {
         ("1024^3 [n,k]", [1024, 1024, 1024], Lie::Rows, DType::F32, None),
         ("128x1536x384 panels", [128, 1536, 384], Lie::Panels, DType::F32, None),
         ("128x1536x384 panels, x erf x", [128, 1536, 384], Lie::Panels, DType::F32, Some(Unary::Erf)),
+        ("1024x128x784 panels", [1024, 128, 784], Lie::Panels, DType::F32, None),
+        ("128x384x1536 panels", [128, 384, 1536], Lie::Panels, DType::F32, None),
         ("49x512x4608 panels", [49, 512, 4608], Lie::Panels, DType::F32, None),
         ("32x1024x4096 panels", [32, 1024, 4096], Lie::Panels, DType::F32, None),
         ("1x1024x1024 [k,n]", [1, 1024, 1024], Lie::Columns, DType::F32, None),

@@ -36,16 +36,17 @@ fn each_dim(kernel: &mut Kernel, settled: &dyn Fn(&mut Dim)) {
         for coord in &mut access.coords {
             settled(&mut coord.stride);
             coord.guard.iter_mut().for_each(settled);
-            if let Source::Index(index) = &mut coord.source {
-                settled(&mut index.plus);
+            match &mut coord.source {
+                Source::Index(index) => settled(&mut index.plus),
+                Source::Value(_) => {}
             }
         }
     });
-    if let Body::Attention(attention) = &mut kernel.body {
-        if let Some((from, to)) = &mut attention.visible {
-            settled(&mut from.plus);
-            settled(&mut to.plus);
-        }
+    if let Body::Attention(attention) = &mut kernel.body
+        && let Some((from, to)) = &mut attention.visible
+    {
+        settled(&mut from.plus);
+        settled(&mut to.plus);
     }
     for node in &mut kernel.expr.nodes {
         if let Node::Size(dim) = node {
