@@ -25,7 +25,7 @@ const BLOCK: i64 = 160 << 10;
 
 /// Steps of k that are taken together where there are too many for caches: with a tile's rows, a panel's then stay in the
 /// nearest.
-const CHUNK: i64 = 768;
+const CHUNK: i64 = 512;
 
 /// So many steps of k are taken at once yet; any number for few rows, which stay in a cache.
 const MOST_STEPS: i64 = 1024;
@@ -94,7 +94,7 @@ impl<'k> BlockPlan<'k> {
         let many = rows.as_constant().is_none_or(|rows| rows > FEW_ROWS);
         let chunks = if many && depth > MOST_STEPS { (depth + CHUNK - 1) / CHUNK } else { 1 };
         let chunk = if chunks > 1 { ((depth + chunks - 1) / chunks + TURN - 1) / TURN * TURN } else { depth };
-        let block = (BLOCK / (tallest * chunk * 4)).max(1).min(tiles);
+        let block = tiles_of_block(BLOCK / (tallest * chunk * 4), tiles);
         let moves = epilogue.moves().count();
         let (together, leaves) = (columns_together(isa, &rows, columns, moves), vec![]);
         let all = together * 4 / AHEAD_BYTES;
@@ -185,6 +185,13 @@ impl<'k> BlockPlan<'k> {
     fn panels(&self) -> i64 {
         (self.columns + self.together - 1) / self.together
     }
+}
+
+/// Tiles of a block, of so many that there are, where a cache has room for `most`. All panels pass for each block, so that a
+/// last one of few tiles costs much: rather than that, a block is somewhat larger.
+fn tiles_of_block(most: i64, tiles: i64) -> i64 {
+    let most = most.max(1);
+    if tiles <= most + most / 2 { tiles } else { most }
 }
 
 /// Columns of a tile. Few rows wait for memory, which gives more where panels are read side by side: 28 GB/s in four
