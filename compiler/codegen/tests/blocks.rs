@@ -3,7 +3,7 @@
 
 mod support;
 
-use mlc_codegen::base::{DType, Scalar, Storage};
+use mlc_codegen::base::{DType, Dim, Scalar, Storage};
 use mlc_codegen::cpu::panels::{PANEL, packed_panels, wanted};
 use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
@@ -165,8 +165,13 @@ fn borders_are_zeros() {
 
 /// `erf(left · w + bias) + residual`, so many rows as a call has; `left` is read, or computed where there is a prologue.
 fn product(columns: i64, depth: i64, prologue: bool) -> Kernel {
+    product_of([slot(0), slot(1)], columns, depth, prologue)
+}
+
+/// The same of rows along two axes.
+fn product_of([outer, rows]: [Dim; 2], columns: i64, depth: i64, prologue: bool) -> Kernel {
     let mut b = Build::new("product");
-    let (outer, m, n, k) = (b.axis("o", slot(0)), b.axis("m", slot(1)), b.axis("n", columns), b.axis("k", depth));
+    let (outer, m, n, k) = (b.axis("o", outer), b.axis("m", rows), b.axis("n", columns), b.axis("k", depth));
     let [x, w, bias, residual] = [0; 4].map(|_| b.input(DType::F32));
     let y = b.output(DType::F32);
     let mut left = b.read_dense(x, &[outer, m, k]);
@@ -203,6 +208,25 @@ fn rows_known_when_called() {
                 let buffers = sizes.map(|elements| random_bytes(F32, elements, &mut random));
                 hold(&kernel, &[outer, m], &buffers, "blocks", near);
             }
+        }
+    }
+}
+
+/// Rows that a build knows to be few, whose panels are read side by side: as many as fit, and what is left.
+#[test]
+fn few_rows_known_at_build() {
+    if support::machine::runnable().len() == 1 {
+        return;
+    }
+    let near = Near { absolute: 5e-4, relative: 1e-4 };
+    for rows in [1, 2, 3, 7, 13, 16] {
+        for (columns, depth) in [(64, 24), (112, 7), (149, 33), (32, 1030), (70, 1), (9, 5)] {
+            let kernel = product_of([Dim::from(1), Dim::from(rows)], columns, depth, depth == 33);
+            let mut random = Random(0xfe3 + (columns * 7 + rows) as u64);
+            let panels = (columns + PANEL - 1) / PANEL * PANEL;
+            let sizes = [rows * depth, panels * depth, columns, rows * columns, rows * columns];
+            let buffers = sizes.map(|elements| random_bytes(F32, elements, &mut random));
+            hold(&kernel, &[], &buffers, "blocks", near);
         }
     }
 }
