@@ -157,7 +157,8 @@ impl Measured {
         let ms = |time: Duration| format!("{:.3} ms", milliseconds(time));
         row("process", ms(start), String::new());
         row("load", ms(self.loaded.load), opened.into());
-        row("jit", ms(self.loaded.jit), format!("{} kernels", model.artifact().plan.kernels.len()));
+        let kept = if model.code_was_kept() { ", their code from the cache" } else { "" };
+        row("jit", ms(self.loaded.jit), format!("{} kernels{kept}", model.artifact().plan.kernels.len()));
         row("first call", ms(self.first), String::new());
         row(
             "steady",
@@ -200,6 +201,7 @@ impl Measured {
             "file": args.call.shown().to_string(), "threads": model.threads(),
             "cpu": args.call.cpu.cpu.resolved().name(), "process_ms": milliseconds(start),
             "load_ms": milliseconds(self.loaded.load), "jit_ms": milliseconds(self.loaded.jit),
+            "code_was_kept": model.code_was_kept(),
             "kernels": model.artifact().plan.kernels.len(), "first_call_ms": milliseconds(self.first),
             "calls": self.steady.len(), "p10_ms": ms(10), "p50_ms": ms(50), "p90_ms": ms(90), "p99_ms": ms(99),
             "p50_interval_ms": self.interval.map(|seconds| seconds * 1e3),

@@ -102,7 +102,10 @@ fn models(args: &Args, format: MessageFormat) -> Result<Option<(Runner, Option<L
         return Ok(load::runner(&args.file, &args.model, &args.run, format)?.map(|runner| (runner, None)));
     }
     let Some(loaded) = load::graph(&args.file, &args.model, format)? else { return Ok(None) };
-    Ok(Some((load::cpu(loaded.artifact()?, args.run.options(&args.model))?, Some(loaded))))
+    Ok(Some((
+        load::cpu(loaded.artifact()?, args.run.options(&args.model), args.run.cache.open()?.as_ref())?,
+        Some(loaded),
+    )))
 }
 
 /// A line for each output; whether all are near enough.

@@ -9,7 +9,7 @@ use crate::schedule::ScheduleError;
 use crate::types::Loc;
 use mlc_runtime::artifact::{ArtifactError, Source};
 use mlc_runtime::npz::WriteError;
-use mlc_runtime::session::{JitError, RunError};
+use mlc_runtime::session::{CacheError, JitError, RunError};
 use mlc_runtime::system::why;
 use mlc_runtime::tensor::TensorError;
 use mlc_runtime::weights::LoadError;
@@ -111,6 +111,7 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref::<ExportError>().map(ExportError::code))
         .or_else(|| cause.downcast_ref::<WriteError>().map(WriteError::code))
         .or_else(|| cause.downcast_ref::<JitError>().map(JitError::code))
+        .or_else(|| cause.downcast_ref::<CacheError>().map(CacheError::code))
         .or_else(|| cause.downcast_ref::<TensorError>().map(|_| "MDL0704"))
 }
 

@@ -3,8 +3,9 @@
 use super::output;
 use crate::passes::Keep;
 use mlc_runtime::artifact;
-use mlc_runtime::session::{Cpu, Options, human};
+use mlc_runtime::session::{CacheError, CodeCache, Cpu, Options, human};
 use mlc_runtime::weights;
+use std::path::{Path, PathBuf};
 
 /// How much memory may be taken.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -58,6 +59,23 @@ pub(super) struct CpuArgs {
     /// The instructions that code may use: native, x86-64-v2, x86-64-v3, x86-64-v4 or generic.
     #[arg(long, value_name = "LEVEL", default_value_t = Cpu::Native)]
     pub(super) cpu: Cpu,
+}
+
+/// Where finished machine code is kept.
+#[derive(Clone, Debug, clap::Args)]
+pub(super) struct CacheArgs {
+    /// A folder that keeps finished machine code for later starts, which then need not make it. It must be yours, and nobody
+    /// else may write to it; it is made when it is not there, and may be deleted at any time. Or off.
+    #[arg(long, value_name = "DIR|off", default_value = "off")]
+    code_cache: PathBuf,
+}
+
+impl CacheArgs {
+    /// The cache, where one was asked for.
+    pub(super) fn open(&self) -> Result<Option<CodeCache>, CacheError> {
+        let asked = Some(&self.code_cache).filter(|path| *path != Path::new("off"));
+        asked.map(|path| CodeCache::open(path)).transpose()
+    }
 }
 
 /// Where what is drawn begins.

@@ -1,7 +1,7 @@
 //! A loaded model, from a model file or from an artifact.
 
 use super::failure::{self, Failure};
-use super::flags::{CpuArgs, OpenArgs};
+use super::flags::{CacheArgs, CpuArgs, OpenArgs};
 use super::output::{self, MessageFormat};
 use super::progress;
 use super::runner::{Device, Runner};
@@ -11,7 +11,7 @@ use crate::graph::Graph;
 use crate::{BuildError, Pipeline};
 use anyhow::{Context, Result, anyhow};
 use mlc_runtime::artifact::{Artifact, OpenOptions};
-use mlc_runtime::session::{Model, Options};
+use mlc_runtime::session::{CodeCache, Model, Options};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,6 +35,8 @@ pub(super) struct RunArgs {
     pub(super) cpu: CpuArgs,
     #[command(flatten)]
     pub(super) open: OpenArgs,
+    #[command(flatten)]
+    pub(super) cache: CacheArgs,
 }
 
 impl RunArgs {
@@ -167,7 +169,9 @@ pub(super) fn runner(path: &Path, args: &ModelArgs, run: &RunArgs, format: Messa
             Err(Failure::new("MDL0604", message).into())
         }
         Device::Cpu => {
-            Ok(artifact(path, args, run.open, format)?.map(|made| cpu(made, run.options(args))).transpose()?)
+            let cache = run.cache.open()?;
+            let made = artifact(path, args, run.open, format)?;
+            made.map(|made| cpu(made, run.options(args), cache.as_ref())).transpose()
         }
         Device::Reference => {
             require_text(path)?;
@@ -178,9 +182,10 @@ pub(super) fn runner(path: &Path, args: &ModelArgs, run: &RunArgs, format: Messa
 }
 
 /// A session on an artifact.
-pub(super) fn cpu(artifact: Artifact, options: Options) -> Result<Runner> {
+pub(super) fn cpu(artifact: Artifact, options: Options, cache: Option<&CodeCache>) -> Result<Runner> {
     let begun = Instant::now();
-    let model = Model::load(artifact, options)?;
-    detail(&format!("machine code for {}, {} threads", options.cpu.resolved(), model.threads()), begun);
+    let model = Model::load_with(artifact, options, cache)?;
+    let kept = if model.code_was_kept() { " from the cache" } else { "" };
+    detail(&format!("machine code for {}{kept}, {} threads", options.cpu.resolved(), model.threads()), begun);
     Ok(Runner::cpu(model))
 }

@@ -4,7 +4,7 @@
 //! same run as what is held to them.
 
 use super::failure::Failure;
-use super::flags::{CpuArgs, OpenArgs};
+use super::flags::{CacheArgs, CpuArgs, OpenArgs};
 use super::inputs::{self, Draw, Given, Inputs};
 use super::load;
 use super::output::MessageFormat;
@@ -45,6 +45,8 @@ pub(super) struct CallArgs {
     pub(super) cpu: CpuArgs,
     #[command(flatten)]
     open: OpenArgs,
+    #[command(flatten)]
+    cache: CacheArgs,
 }
 
 /// A model that was loaded, and how long that took.
@@ -52,7 +54,7 @@ pub(super) struct Loaded {
     pub(super) model: Model,
     /// Opening a `.mlc`, or checking and building a `.mdl`.
     pub(super) load: Duration,
-    /// Making machine code.
+    /// Making machine code, or finding it in a cache.
     pub(super) jit: Duration,
 }
 
@@ -84,12 +86,13 @@ pub(super) struct Row {
 impl CallArgs {
     /// The model for so many threads; `None` when it was found wanting, which has been said.
     pub(super) fn load(&self, threads: usize, format: MessageFormat) -> Result<Option<Loaded>> {
+        let cache = self.cache.open()?;
         let begun = Instant::now();
         let Some(artifact) = load::artifact(&self.file, &self.model, self.open, format)? else { return Ok(None) };
         let load = begun.elapsed();
         let begun = Instant::now();
         let options = Options { threads, max_memory: self.model.memory.limit(), cpu: self.cpu.cpu };
-        let model = Model::load(artifact, options)?;
+        let model = Model::load_with(artifact, options, cache.as_ref())?;
         Ok(Some(Loaded { model, load, jit: begun.elapsed() }))
     }
 

@@ -1,7 +1,8 @@
 //! Executable memory: mapped once, freed when dropped.
 
 use super::compile::{CompiledKernel, Function, define};
-use super::{Cpu, JitError, Region};
+use super::cpu::Target;
+use super::{JitError, Region};
 use cranelift_jit::{ArenaMemoryProvider, JITBuilder, JITModule};
 use cranelift_module::default_libcall_names;
 use mlc_codegen::cpu::signature;
@@ -28,12 +29,11 @@ unsafe impl Sync for Code {}
 
 impl Code {
     /// Maps compiled kernels. One reserve holds all of them, so that calls between them reach with 32 bits.
-    pub(super) fn map(kernels: &[CompiledKernel], cpu: Cpu) -> Result<Code, JitError> {
-        let isa = cpu.host()?.driver;
+    pub(super) fn map(kernels: &[CompiledKernel], target: Target) -> Result<Code, JitError> {
         let need: usize = kernels.iter().flat_map(|k| &k.functions).map(Function::reserve).sum();
         let refused = |why: String| JitError::Module(why);
         let arena = ArenaMemoryProvider::new_with_size(need + PAGE).map_err(|error| refused(error.to_string()))?;
-        let mut builder = JITBuilder::with_isa(isa, default_libcall_names());
+        let mut builder = JITBuilder::with_isa(target.driver, default_libcall_names());
         builder.memory_provider(Box::new(arena));
         let mut module = JITModule::new(builder);
         let defined = define(&mut module, kernels, &mut |module, _| {

@@ -12,6 +12,7 @@ use cranelift_module::{FuncId, Module, ModuleReloc, ModuleRelocTarget};
 use mlc_codegen::base::Dim;
 use mlc_codegen::cpu::{Code, Lowered, Probe, lower, signature};
 use mlc_codegen::kernel::{Axis, Body, Buffer, Kernel, PlanError};
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -67,7 +68,7 @@ pub(super) struct Function {
     /// By which those of its kernel call it.
     pub(super) number: usize,
     pub(super) bytes: Vec<u8>,
-    align: u64,
+    pub(super) align: u64,
     pub(super) relocs: Vec<ModuleReloc>,
     pub(super) text: Option<Text>,
 }
@@ -86,7 +87,7 @@ pub(super) struct CompiledKernel {
     /// Bytes of scratch for each part.
     pub(super) scratch: Dim,
     /// How it was lowered.
-    pub(super) path: &'static str,
+    pub(super) path: Cow<'static, str>,
 }
 
 /// Compiles kernels on the threads of a pool, the largest first, so that no thread is left with one at the end. What is
@@ -176,7 +177,7 @@ fn finish(lowered: Lowered, name: &str, target: &Target, text: bool) -> Result<C
         functions.push(function);
     }
     functions.sort_by_key(|function| function.number);
-    Ok(CompiledKernel { functions, scratch: lowered.scratch, path: lowered.path })
+    Ok(CompiledKernel { functions, scratch: lowered.scratch, path: lowered.path.into() })
 }
 
 /// Machine code of one function, the `number`th of its kernel.

@@ -4,7 +4,7 @@ use super::JitError;
 use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable, Flags};
 use mlc_codegen::cpu::Isa;
-use std::fmt;
+use std::fmt::{self, Write};
 use std::str::FromStr;
 use target_lexicon::{Architecture, Triple};
 
@@ -41,6 +41,19 @@ pub struct UnknownCpu(pub String);
 const V2: [&str; 6] = ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_cmpxchg16b"];
 const V3: [&str; 6] = ["has_avx", "has_avx2", "has_fma", "has_bmi1", "has_bmi2", "has_lzcnt"];
 const V4: [&str; 3] = ["has_avx512f", "has_avx512dq", "has_avx512vl"];
+
+impl Target {
+    /// All that decides about code beside the kernels, in words.
+    pub(super) fn settings(&self) -> String {
+        let mut words = format!("{:?}", self.isa);
+        for isa in [&self.leaf, &self.driver] {
+            let (triple, flags) = (isa.triple(), isa.flags());
+            let machine = isa.isa_flags().into_iter().map(|flag| flag.to_string()).collect::<Vec<_>>().join(" ");
+            write!(words, "\n{triple}\n{flags}\n{machine}").expect("a string takes any text");
+        }
+        words
+    }
+}
 
 impl Cpu {
     /// Every level.

@@ -16,7 +16,7 @@ pub struct KernelListing {
     /// The kernel's name.
     pub name: String,
     /// How it was lowered.
-    pub path: &'static str,
+    pub path: String,
     /// Its functions.
     pub functions: Vec<FunctionListing>,
 }
@@ -58,7 +58,7 @@ fn listed(kernel: &Kernel, symbol: &str, compiled: CompiledKernel, decoded: bool
         FunctionListing { symbol: name(number), clif, asm, code: bytes }
     };
     let functions = compiled.functions.into_iter().map(function).collect();
-    KernelListing { name: kernel.name.clone(), path: compiled.path, functions }
+    KernelListing { name: kernel.name.clone(), path: compiled.path.into_owned(), functions }
 }
 
 /// What the linker will put where.

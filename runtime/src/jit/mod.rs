@@ -12,9 +12,13 @@
 //! do not leave `Code`, which frees its memory when it is dropped: writable while code is copied in, executable afterwards,
 //! never both.
 //!
+//! Code may come from a `CodeCache`: only what was written under the same kernels' hash and the secret of a folder that
+//! belongs to this user alone (`cache`).
+//!
 //! Which tests check it: `runtime/tests/plans.rs` and `sessions.rs` (refused plans, short buffers, threads), `memory.rs`
-//! (freed code), and `compiler/codegen/tests/safety.rs` (random and hostile kernels on buffers that end at guard pages).
+//! (freed code), and `compiler/codegen/tests/safety.rs` (random and hostile kernels on buffers that end at guard pages), `runtime/tests/code_cache.rs` (damaged and foreign entries).
 
+mod cache;
 mod code;
 mod compile;
 mod cpu;
@@ -28,6 +32,7 @@ mod region;
 mod target;
 mod walk;
 
+pub use cache::{CacheError, CodeCache};
 pub use compile::JitError;
 pub use cpu::{Cpu, UnknownCpu};
 pub use listing::{FunctionListing, KernelListing, listing};

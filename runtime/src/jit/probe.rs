@@ -45,10 +45,11 @@ impl Machine {
         let target = cpu.host()?;
         let compiled = [Probe::MultiplyAdds, Probe::Reads].map(|probe| compile_probe(probe, &target));
         let compiled = compiled.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let operations = Probe::operations(target.isa);
         Ok(Machine {
-            code: Code::map(&compiled, cpu)?,
+            code: Code::map(&compiled, target)?,
             pool: Pool::new(threads),
-            operations: Probe::operations(target.isa),
+            operations,
             memory: Tensor::zeros(DType::U8, [0]).expect("no bytes"),
             multiply_adds: None,
             reads: BTreeMap::new(),

@@ -2,7 +2,7 @@
 
 use super::code::Code;
 use super::compile::{compile, distinct};
-use super::{Cpu, JitError};
+use super::{CodeCache, Cpu, JitError};
 use crate::artifact::Artifact;
 use crate::pool::Pool;
 use mlc_codegen::base::Dim;
@@ -10,6 +10,7 @@ use mlc_codegen::cpu::duration::{Duration, bandwidth};
 use mlc_codegen::kernel::{
     Argument, Call, EntryPlan, Kernel, Place, Plan, PlanError, Role, Step, check_plan, verify_plan,
 };
+use std::borrow::Cow;
 
 /// An artifact and the code of its kernels.
 pub(crate) struct Program {
@@ -23,7 +24,9 @@ pub(crate) struct Program {
     /// About how long each kernel takes.
     pub(super) durations: Vec<Duration>,
     /// How each kernel was lowered.
-    paths: Vec<&'static str>,
+    paths: Vec<Cow<'static, str>>,
+    /// Whether their code was kept from an earlier process.
+    kept: bool,
     /// By entry: the states to put back when a call fails.
     undo: Vec<Vec<u32>>,
 }
@@ -36,25 +39,41 @@ pub(crate) struct Checked {
 }
 
 impl Program {
-    /// Verifies the plan and compiles its kernels on the threads of a pool, those that differ in their names alone once.
-    pub(crate) fn new(artifact: Artifact, cpu: Cpu, pool: &Pool) -> Result<Program, JitError> {
+    /// Verifies the plan and compiles its kernels on the threads of a pool, those that differ in their names alone once,
+    /// unless a cache has their code.
+    pub(crate) fn new(
+        artifact: Artifact,
+        cpu: Cpu,
+        pool: &Pool,
+        cache: Option<&CodeCache>,
+    ) -> Result<Program, JitError> {
         let plan = &artifact.plan;
         verify_plan(plan)?;
         let (kernels, code_of) = distinct(&plan.kernels);
-        let compiled = compile(&kernels, &cpu.host()?, pool, false)?;
-        let code = Code::map(&compiled, cpu)?;
-        let paths = code_of.iter().map(|code| compiled[*code].path).collect();
+        let target = cpu.host()?;
+        let make = || compile(&kernels, &target, pool, false);
+        let (compiled, kept) = match cache {
+            None => (make()?, false),
+            Some(cache) => cache.kernels(&kernels, &target, make)?,
+        };
+        let code = Code::map(&compiled, target)?;
+        let paths = code_of.iter().map(|code| compiled[*code].path.clone()).collect();
         let scratch = code_of.iter().map(|code| compiled[*code].scratch.clone()).collect();
         let undo = plan.entries.iter().map(|entry| undo(plan, entry)).collect();
         let bytes = plan.constants.iter().map(|(storage, elements)| storage.bytes_for(*elements).unwrap_or(i64::MAX));
         let bandwidth = bandwidth(bytes.fold(0, i64::saturating_add));
         let durations = plan.kernels.iter().map(|kernel| Duration::new(kernel, bandwidth)).collect();
-        Ok(Program { artifact, code, cpu, code_of, scratch, durations, paths, undo })
+        Ok(Program { artifact, code, cpu, code_of, scratch, durations, paths, kept, undo })
     }
 
     /// How a kernel was lowered.
-    pub(crate) fn path(&self, kernel: usize) -> &'static str {
-        self.paths[kernel]
+    pub(crate) fn path(&self, kernel: usize) -> &str {
+        &self.paths[kernel]
+    }
+
+    /// Whether the code was kept from an earlier process.
+    pub(crate) fn kept(&self) -> bool {
+        self.kept
     }
 
     /// The artifact.

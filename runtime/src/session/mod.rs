@@ -10,7 +10,7 @@ mod error;
 mod memory;
 mod model;
 
-pub use crate::jit::{Cpu, Event, JitError, KernelTime, Machine, Profile};
+pub use crate::jit::{CacheError, CodeCache, Cpu, Event, JitError, KernelTime, Machine, Profile};
 pub use bounds::{CallMemory, check_model, check_sizes};
 pub use call::{Held, Session};
 pub use error::{RunError, human, list};

@@ -1,7 +1,7 @@
 //! A loaded model: constants and code, shared by all sessions on it.
 
 use super::memory::physical;
-use super::{Cpu, JitError, Session};
+use super::{CodeCache, Cpu, JitError, Session};
 use crate::artifact::Artifact;
 use crate::jit::Program;
 use crate::pool::Pool;
@@ -42,8 +42,16 @@ impl Model {
     /// # Errors
     /// A plan or kernel that must not run, or a machine that no code can be made for.
     pub fn load(artifact: Artifact, options: Options) -> Result<Model, JitError> {
+        Model::load_with(artifact, options, None)
+    }
+
+    /// The same, with the kernels' code from a cache, where it is or will be kept.
+    ///
+    /// # Errors
+    /// Those of [`Model::load`]. What is wrong with an entry of the cache is none: code is made then.
+    pub fn load_with(artifact: Artifact, options: Options, cache: Option<&CodeCache>) -> Result<Model, JitError> {
         let pool = Pool::new(options.threads);
-        let program = Program::new(artifact, options.cpu, &pool)?;
+        let program = Program::new(artifact, options.cpu, &pool, cache)?;
         Ok(Model(Arc::new(Shared { program, pool, max_memory: options.max_memory })))
     }
 
@@ -53,8 +61,13 @@ impl Model {
     }
 
     /// How a kernel of the plan was lowered: `contract`, `sparse`, `attention`, `lanes` or `loops`.
-    pub fn path(&self, kernel: usize) -> &'static str {
+    pub fn path(&self, kernel: usize) -> &str {
         self.0.program.path(kernel)
+    }
+
+    /// Whether the kernels' code came from a cache.
+    pub fn code_was_kept(&self) -> bool {
+        self.0.program.kept()
     }
 
     /// How many threads share the work of a call.

@@ -27,11 +27,34 @@ pub fn write_aside(path: &Path, write: impl FnOnce(&mut dyn WriteSeek) -> io::Re
     }
     let target = canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     let folder = target.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let (file, unfinished) = Unfinished::create(folder)?;
+    let (file, unfinished) = Unfinished::create(folder, 0o666)?;
     let mut out = BufWriter::with_capacity(1 << 18, file);
     write(&mut out)?;
     let file = out.into_inner().map_err(io::IntoInnerError::into_error)?;
     unfinished.finish(file, &target)
+}
+
+/// What becomes of a file that is there already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aside {
+    /// The new one takes its place.
+    Replacing,
+    /// It stays.
+    UnlessThere,
+}
+
+/// Writes a file of a folder that only its owner may read, as [`write_aside`] does.
+pub(crate) fn write_private(folder: &Path, name: &str, parts: &[&[u8]], present: Aside) -> io::Result<()> {
+    let (mut file, unfinished) = Unfinished::create(folder, 0o600)?;
+    parts.iter().try_for_each(|part| file.write_all(part))?;
+    let target = folder.join(name);
+    match present {
+        Aside::Replacing => unfinished.finish(file, &target),
+        Aside::UnlessThere => match file.persist_noclobber(&target) {
+            Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
+            _ => Ok(()),
+        },
+    }
 }
 
 /// Removes the temporary files of all writers: what is left to do before a process ends in the middle of them. A writer
@@ -53,10 +76,10 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 struct Unfinished(PathBuf);
 
 impl Unfinished {
-    fn create(folder: &Path) -> io::Result<(NamedTempFile, Unfinished)> {
+    fn create(folder: &Path, mode: u32) -> io::Result<(NamedTempFile, Unfinished)> {
         let mut list = unfinished();
         let mut builder = tempfile::Builder::new();
-        let file = builder.prefix(".mlc-").permissions(Permissions::from_mode(0o666)).tempfile_in(folder);
+        let file = builder.prefix(".mlc-").permissions(Permissions::from_mode(mode)).tempfile_in(folder);
         let file = file.map_err(nameless)?;
         list.insert(file.path().to_path_buf());
         let entry = Unfinished(file.path().to_path_buf());

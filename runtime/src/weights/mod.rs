@@ -25,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use aside::{Aside, write_private};
 pub use aside::{WriteSeek, remove_unfinished, write_aside};
 pub use dequant::{dequantize, dequantize_group};
 pub use error::{Fault, LoadError, Name};
