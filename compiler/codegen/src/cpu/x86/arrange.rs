@@ -4,14 +4,12 @@
 //! of each half, those of the second eight, and for each half what a scale and an offset are multiplied by, then two zeros.
 //! The numbers are multiplied by a power of two that the codes are smaller by.
 
+use super::assembler::{
+    Assembler, Emitted, Xmm, Ymm, eax, rdi, rdx, rsi, xmm0, xmm1, xmm8, xmm9, xmm10, xmm11, xmm12, xmm13, xmm14,
+    xmmword_ptr, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymmword_ptr,
+};
 use super::rows::emitted;
 use crate::base::Packing;
-use iced_x86::IcedError;
-use iced_x86::code_asm::{
-    AsmRegisterXmm, AsmRegisterYmm, CodeAssembler, eax, rdi, rdx, rsi, xmm0, xmm1, xmm8, xmm9, xmm10, xmm11, xmm12,
-    xmm13, xmm14, xmmword_ptr, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14,
-    ymmword_ptr,
-};
 
 /// Bytes of a unit.
 pub(super) const UNIT: i32 = 160;
@@ -82,18 +80,14 @@ pub(in crate::cpu) fn arrange(packing: Packing) -> Vec<u8> {
     })
 }
 
-fn everywhere(
-    asm: &mut CodeAssembler,
-    (low, all): (AsmRegisterXmm, AsmRegisterYmm),
-    number: f32,
-) -> Result<(), IcedError> {
+fn everywhere(asm: &mut Assembler, (low, all): (Xmm, Ymm), number: f32) -> Emitted {
     asm.mov(eax, number.to_bits())?;
     asm.vmovd(low, eax)?;
     asm.vbroadcastss(all, low)
 }
 
 /// One unit, whose second half is zeros where it is not there.
-fn unit(asm: &mut CodeAssembler, [low, high]: [i32; 2], both: bool, to: i32) -> Result<(), IcedError> {
+fn unit(asm: &mut Assembler, [low, high]: [i32; 2], both: bool, to: i32) -> Emitted {
     // ymm4 sums what codes of 0 come to, ymm5 the numbers themselves.
     asm.vxorps(ymm4, ymm4, ymm4)?;
     asm.vxorps(ymm5, ymm5, ymm5)?;

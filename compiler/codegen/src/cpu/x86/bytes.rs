@@ -1,14 +1,14 @@
 //! Bytes in wide vectors: multiplied four by four and summed to 32 bits, read and written as lanes; and the leaves that
 //! bring a row of them into the form in which tiles read it.
 
+use super::assembler::{
+    Assembler, Emitted, al, ax, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, word_ptr, xmm0, xmm1,
+    xmmword_ptr, ymm0, ymm1, ymmword_ptr,
+};
 use super::machine::{Op, Single};
 use super::region::{Step, Vector};
 use super::rows::{each, emitted};
 use super::wide::Wide;
-use iced_x86::code_asm::{
-    CodeAssembler, al, ax, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, word_ptr, xmm0, xmm1, xmmword_ptr,
-    ymm0, ymm1, ymmword_ptr,
-};
 
 impl Wide {
     /// A vector with the same bits in every lane that outlives regions.
@@ -55,8 +55,6 @@ impl Wide {
         self.region.record(Step::StoreBytes(place, value, signed));
     }
 }
-
-type Emitted = Result<(), iced_x86::IcedError>;
 
 /// `WORDS (count, from, to)`: bytes as 16-bit integers, each four in the order 0, 2, 1, 3, in which the bytes of a panel's
 /// group become words; zeros fill the last four.
@@ -144,9 +142,9 @@ pub(in crate::cpu) fn bytes(offset: bool) -> Vec<u8> {
 
 /// Up to three elements: the group is cleared from rax, then each is written.
 fn rest(
-    asm: &mut CodeAssembler,
-    clear: impl FnOnce(&mut CodeAssembler) -> Emitted,
-    element: impl Fn(&mut CodeAssembler, i32, usize) -> Emitted,
+    asm: &mut Assembler,
+    clear: impl FnOnce(&mut Assembler) -> Emitted,
+    element: impl Fn(&mut Assembler, i32, usize) -> Emitted,
 ) -> Emitted {
     let mut end = asm.create_label();
     asm.cmp(rdi, 1)?;

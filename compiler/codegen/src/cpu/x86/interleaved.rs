@@ -5,13 +5,13 @@
 //! whose products with the v are its own with the u (`arrange_side_by_side`): a product takes a mask, a conversion and a
 //! multiplication, which run on different ports. The top code's integer would be signed: the word is moved one code down.
 
+use super::assembler::{
+    Register, Ymm, dword_ptr, eax, qword_ptr, r8, r9, r10, r11, rax, rbx, rcx, rdi, rdx, rsi, rsp, xmm0, xmm1, xmm2,
+    xmm4, xmm11, xmmword_ptr, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13,
+    ymm14, ymm15, ymmword_ptr,
+};
 use super::rows::emitted;
 use crate::base::{Interleaved, Packing};
-use iced_x86::code_asm::{
-    AsmRegister64, AsmRegisterYmm, dword_ptr, eax, qword_ptr, r8, r9, r10, r11, rax, rbx, rcx, rdi, rdx, rsi, rsp,
-    xmm0, xmm1, xmm2, xmm4, xmm11, xmmword_ptr, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10,
-    ymm11, ymm12, ymm13, ymm14, ymm15, ymmword_ptr,
-};
 
 /// Rows of blocks that are summed at once, at places far apart: memory is read faster in several streams than in one.
 pub(in crate::cpu) const STREAMS: usize = 4;
@@ -21,10 +21,10 @@ pub(in crate::cpu) const ARRANGED: i64 = 132;
 
 /// A stream: its block, where its results go, its two sums, and its word.
 struct Stream {
-    block: AsmRegister64,
-    results: AsmRegister64,
-    sums: [AsmRegisterYmm; 2],
-    word: AsmRegisterYmm,
+    block: Register,
+    results: Register,
+    sums: [Ymm; 2],
+    word: Ymm,
 }
 
 fn streams() -> [Stream; STREAMS] {

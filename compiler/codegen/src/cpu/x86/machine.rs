@@ -1,8 +1,7 @@
 //! Instructions by what they do, in the encoding of a vector width.
 
+use super::assembler::{self as asm, Assembler, Counted, Emitted, Form, Register, Xmm, qword_ptr};
 use super::rows::Kept;
-use iced_x86::code_asm::CodeAssembler;
-use iced_x86::{Code, Instruction, MemoryOperand, Register};
 
 /// The width of vectors, and with it the encoding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -95,10 +94,26 @@ pub(super) struct Place {
 }
 
 impl Place {
-    pub(super) fn operand(self) -> MemoryOperand {
-        MemoryOperand::with_base_displ(self.base, i64::from(self.bytes))
+    pub(super) fn operand(self) -> asm::Operand {
+        qword_ptr(self.base + self.bytes).into()
     }
 }
+
+const fn plain(map: u8, opcode: u8) -> Form {
+    Form::new(0, map, opcode)
+}
+
+/// With the prefix 66, as most instructions of integers have it.
+const fn p66(map: u8, opcode: u8) -> Form {
+    Form::new(1, map, opcode)
+}
+
+const fn pf3(map: u8, opcode: u8) -> Form {
+    Form::new(2, map, opcode)
+}
+
+/// The mask that comparisons go through in 512 bits.
+const MASK: asm::Operand = asm::Operand::Mask(1);
 
 impl Width {
     /// f32 lanes of a vector.
@@ -116,242 +131,173 @@ impl Width {
         }
     }
 
-    pub(super) fn register(self, number: u8) -> Register {
-        let first = match self {
-            Width::Ymm => Register::YMM0,
-            Width::Zmm => Register::ZMM0,
-        };
-        first + u32::from(number)
+    /// A vector by its number.
+    pub(super) fn register(self, number: u8) -> asm::Operand {
+        self.masked(number, 0)
     }
 
-    fn code(self, op: Op) -> Code {
-        let [narrow, wide] = match op {
-            Op::Add => [Code::VEX_Vaddps_ymm_ymm_ymmm256, Code::EVEX_Vaddps_zmm_k1z_zmm_zmmm512b32_er],
-            Op::Sub => [Code::VEX_Vsubps_ymm_ymm_ymmm256, Code::EVEX_Vsubps_zmm_k1z_zmm_zmmm512b32_er],
-            Op::Mul => [Code::VEX_Vmulps_ymm_ymm_ymmm256, Code::EVEX_Vmulps_zmm_k1z_zmm_zmmm512b32_er],
-            Op::Div => [Code::VEX_Vdivps_ymm_ymm_ymmm256, Code::EVEX_Vdivps_zmm_k1z_zmm_zmmm512b32_er],
-            Op::Min => [Code::VEX_Vminps_ymm_ymm_ymmm256, Code::EVEX_Vminps_zmm_k1z_zmm_zmmm512b32_sae],
-            Op::Max => [Code::VEX_Vmaxps_ymm_ymm_ymmm256, Code::EVEX_Vmaxps_zmm_k1z_zmm_zmmm512b32_sae],
-            Op::IntegerAdd => [Code::VEX_Vpaddd_ymm_ymm_ymmm256, Code::EVEX_Vpaddd_zmm_k1z_zmm_zmmm512b32],
-            Op::IntegerSub => [Code::VEX_Vpsubd_ymm_ymm_ymmm256, Code::EVEX_Vpsubd_zmm_k1z_zmm_zmmm512b32],
-            Op::IntegerMul => [Code::VEX_Vpmulld_ymm_ymm_ymmm256, Code::EVEX_Vpmulld_zmm_k1z_zmm_zmmm512b32],
-            Op::IntegerMin => [Code::VEX_Vpminsd_ymm_ymm_ymmm256, Code::EVEX_Vpminsd_zmm_k1z_zmm_zmmm512b32],
-            Op::IntegerMax => [Code::VEX_Vpmaxsd_ymm_ymm_ymmm256, Code::EVEX_Vpmaxsd_zmm_k1z_zmm_zmmm512b32],
-            Op::And => [Code::VEX_Vpand_ymm_ymm_ymmm256, Code::EVEX_Vpandd_zmm_k1z_zmm_zmmm512b32],
-            Op::Or => [Code::VEX_Vpor_ymm_ymm_ymmm256, Code::EVEX_Vpord_zmm_k1z_zmm_zmmm512b32],
-            Op::Xor => [Code::VEX_Vpxor_ymm_ymm_ymmm256, Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32],
-            Op::Fma231 => [Code::VEX_Vfmadd231ps_ymm_ymm_ymmm256, Code::EVEX_Vfmadd231ps_zmm_k1z_zmm_zmmm512b32_er],
-            Op::Fma213 => [Code::VEX_Vfmadd213ps_ymm_ymm_ymmm256, Code::EVEX_Vfmadd213ps_zmm_k1z_zmm_zmmm512b32_er],
-            Op::MultiplyPairs => [Code::VEX_Vpmaddwd_ymm_ymm_ymmm256, Code::EVEX_Vpmaddwd_zmm_k1z_zmm_zmmm512],
-            Op::DotBytes => [Code::VEX_Vpdpbusd_ymm_ymm_ymmm256, Code::EVEX_Vpdpbusd_zmm_k1z_zmm_zmmm512b32],
-        };
-        if self == Width::Ymm { narrow } else { wide }
+    /// A vector of which only the lanes of a mask count.
+    fn masked(self, number: u8, mask: u8) -> asm::Operand {
+        asm::Operand::Vector { number, bytes: 4 * self.lanes() as u8, mask }
+    }
+
+    fn form(op: Op) -> Form {
+        match op {
+            Op::Add => plain(1, 0x58),
+            Op::Sub => plain(1, 0x5c),
+            Op::Mul => plain(1, 0x59),
+            Op::Div => plain(1, 0x5e),
+            Op::Min => plain(1, 0x5d),
+            Op::Max => plain(1, 0x5f),
+            Op::IntegerAdd => p66(1, 0xfe),
+            Op::IntegerSub => p66(1, 0xfa),
+            Op::IntegerMul => p66(2, 0x40),
+            Op::IntegerMin => p66(2, 0x39),
+            Op::IntegerMax => p66(2, 0x3d),
+            Op::And => p66(1, 0xdb),
+            Op::Or => p66(1, 0xeb),
+            Op::Xor => p66(1, 0xef),
+            Op::Fma231 => p66(2, 0xb8),
+            Op::Fma213 => p66(2, 0xa8),
+            Op::MultiplyPairs => p66(1, 0xf5),
+            Op::DotBytes => p66(2, 0x50),
+        }
     }
 
     /// `op to, a`.
-    pub(super) fn single(self, asm: &mut CodeAssembler, op: Single, to: u8, a: u8) {
-        let ([narrow, wide], immediate) = match op {
-            Single::Move => ([Code::VEX_Vmovaps_ymm_ymmm256, Code::EVEX_Vmovaps_zmm_k1z_zmmm512], None),
-            Single::Sqrt => ([Code::VEX_Vsqrtps_ymm_ymmm256, Code::EVEX_Vsqrtps_zmm_k1z_zmmm512b32_er], None),
-            Single::ToFloat => ([Code::VEX_Vcvtdq2ps_ymm_ymmm256, Code::EVEX_Vcvtdq2ps_zmm_k1z_zmmm512b32_er], None),
-            Single::ToInteger => {
-                ([Code::VEX_Vcvttps2dq_ymm_ymmm256, Code::EVEX_Vcvttps2dq_zmm_k1z_zmmm512b32_sae], None)
-            }
-            Single::Round(mode) => {
-                ([Code::VEX_Vroundps_ymm_ymmm256_imm8, Code::EVEX_Vrndscaleps_zmm_k1z_zmmm512b32_imm8_sae], Some(mode))
-            }
-            Single::ShiftLeft(by) => {
-                ([Code::VEX_Vpslld_ymm_ymm_imm8, Code::EVEX_Vpslld_zmm_k1z_zmmm512b32_imm8], Some(by))
-            }
-            Single::ShiftArithmetic(by) => {
-                ([Code::VEX_Vpsrad_ymm_ymm_imm8, Code::EVEX_Vpsrad_zmm_k1z_zmmm512b32_imm8], Some(by))
-            }
-            Single::ShiftLogical(by) => {
-                ([Code::VEX_Vpsrld_ymm_ymm_imm8, Code::EVEX_Vpsrld_zmm_k1z_zmmm512b32_imm8], Some(by))
-            }
-            Single::WordsLeft(by) => {
-                ([Code::VEX_Vpsllw_ymm_ymm_imm8, Code::EVEX_Vpsllw_zmm_k1z_zmmm512_imm8], Some(by))
-            }
-            Single::WordsArithmetic(by) => {
-                ([Code::VEX_Vpsraw_ymm_ymm_imm8, Code::EVEX_Vpsraw_zmm_k1z_zmmm512_imm8], Some(by))
-            }
-            Single::WordsLogical(by) => {
-                ([Code::VEX_Vpsrlw_ymm_ymm_imm8, Code::EVEX_Vpsrlw_zmm_k1z_zmmm512_imm8], Some(by))
-            }
-        };
-        let code = if self == Width::Ymm { narrow } else { wide };
+    pub(super) fn single(self, asm: &mut Assembler, op: Single, to: u8, a: u8) {
         let (to, a) = (self.register(to), self.register(a));
-        push(
-            asm,
-            match immediate {
-                None => Instruction::with2(code, to, a),
-                Some(immediate) => Instruction::with3(code, to, a, u32::from(immediate)),
-            },
-        );
+        let mut moved = |form| asm.vector(form, to, None, a, None, false);
+        done(match op {
+            Single::Move => moved(plain(1, 0x28)),
+            Single::Sqrt => moved(plain(1, 0x51)),
+            Single::ToFloat => moved(plain(1, 0x5b)),
+            Single::ToInteger => moved(pf3(1, 0x5b)),
+            Single::Round(mode) => asm.vector(p66(3, 0x08), to, None, a, Some(mode), false),
+            Single::ShiftLeft(by) => asm.by_count(Counted { form: p66(1, 0x72), extension: 6 }, to, a, by),
+            Single::ShiftArithmetic(by) => asm.by_count(Counted { form: p66(1, 0x72), extension: 4 }, to, a, by),
+            Single::ShiftLogical(by) => asm.by_count(Counted { form: p66(1, 0x72), extension: 2 }, to, a, by),
+            Single::WordsLeft(by) => asm.by_count(Counted { form: p66(1, 0x71), extension: 6 }, to, a, by),
+            Single::WordsArithmetic(by) => asm.by_count(Counted { form: p66(1, 0x71), extension: 4 }, to, a, by),
+            Single::WordsLogical(by) => asm.by_count(Counted { form: p66(1, 0x71), extension: 2 }, to, a, by),
+        });
     }
 
     /// All ones where the test holds, else 0.
-    pub(super) fn test(self, asm: &mut CodeAssembler, test: Test, to: u8, a: u8, b: u8) {
+    pub(super) fn test(self, asm: &mut Assembler, test: Test, to: u8, a: u8, b: u8) {
         let (to, a, b) = (self.register(to), self.register(a), self.register(b));
+        let (form, predicate) = match test {
+            Test::Float(predicate) => (plain(1, 0xc2), Some(predicate)),
+            Test::IntegerEqual => (p66(1, 0x76), None),
+            Test::IntegerGreater => (p66(1, 0x66), None),
+        };
         if self == Width::Ymm {
-            let code = match test {
-                Test::Float(predicate) => {
-                    let code = Code::VEX_Vcmpps_ymm_ymm_ymmm256_imm8;
-                    return push(asm, Instruction::with4(code, to, a, b, u32::from(predicate)));
-                }
-                Test::IntegerEqual => Code::VEX_Vpcmpeqd_ymm_ymm_ymmm256,
-                Test::IntegerGreater => Code::VEX_Vpcmpgtd_ymm_ymm_ymmm256,
-            };
-            return push(asm, Instruction::with3(code, to, a, b));
+            return done(asm.vector(form, to, Some(a), b, predicate, false));
         }
-        let mask = Register::K1;
-        push(
-            asm,
-            match test {
-                Test::Float(predicate) => {
-                    let code = Code::EVEX_Vcmpps_kr_k1_zmm_zmmm512b32_imm8_sae;
-                    Instruction::with4(code, mask, a, b, u32::from(predicate))
-                }
-                Test::IntegerEqual => Instruction::with3(Code::EVEX_Vpcmpeqd_kr_k1_zmm_zmmm512b32, mask, a, b),
-                Test::IntegerGreater => Instruction::with3(Code::EVEX_Vpcmpgtd_kr_k1_zmm_zmmm512b32, mask, a, b),
-            },
-        );
-        push(asm, Instruction::with2(Code::EVEX_Vpmovm2d_zmm_kr, to, mask));
+        done(asm.vector(form, MASK, Some(a), b, predicate, false));
+        done(asm.vector(pf3(2, 0x38).evex(), to, None, MASK, None, false));
+    }
+
+    /// The highest bits of lanes to the mask.
+    fn to_mask(self, asm: &mut Assembler, mask: u8) {
+        done(asm.vector(pf3(2, 0x39).evex(), MASK, None, self.register(mask), None, false));
     }
 
     /// `mask ? yes : no`, lane by lane.
-    pub(super) fn blend(self, asm: &mut CodeAssembler, to: u8, mask: u8, yes: u8, no: u8) {
-        let [to, mask, yes, no] = [to, mask, yes, no].map(|number| self.register(number));
+    pub(super) fn blend(self, asm: &mut Assembler, to: u8, mask: u8, yes: u8, no: u8) {
         if self == Width::Ymm {
-            let code = Code::VEX_Vblendvps_ymm_ymm_ymmm256_ymm;
-            return push(asm, Instruction::with4(code, to, no, yes, mask));
+            let [to, yes, no] = [to, yes, no].map(|number| self.register(number));
+            return done(asm.vector(p66(3, 0x4a), to, Some(no), yes, Some(mask << 4), false));
         }
-        push(asm, Instruction::with2(Code::EVEX_Vpmovd2m_kr_zmm, Register::K1, mask));
-        let mut instruction = Instruction::with3(Code::EVEX_Vpblendmd_zmm_k1z_zmm_zmmm512b32, to, no, yes);
-        if let Ok(instruction) = &mut instruction {
-            instruction.set_op_mask(Register::K1);
-        }
-        push(asm, instruction);
+        self.to_mask(asm, mask);
+        let (to, no, yes) = (self.masked(to, 1), self.register(no), self.register(yes));
+        done(asm.vector(p66(2, 0x64), to, Some(no), yes, None, false));
     }
 
     /// `op to, a, b`.
-    pub(super) fn apply(self, asm: &mut CodeAssembler, op: Op, to: u8, a: u8, b: Operand) {
-        let (code, to, a) = (self.code(op), self.register(to), self.register(a));
-        let instruction = match b {
-            Operand::Vector(b) => Instruction::with3(code, to, a, self.register(b)),
-            Operand::Memory(place) => Instruction::with3(code, to, a, place.operand()),
+    pub(super) fn apply(self, asm: &mut Assembler, op: Op, to: u8, a: u8, b: Operand) {
+        let (to, a) = (self.register(to), self.register(a));
+        let b = match b {
+            Operand::Vector(b) => self.register(b),
+            Operand::Memory(place) => place.operand(),
         };
-        push(asm, instruction);
+        done(asm.vector(Width::form(op), to, Some(a), b, None, false));
     }
 
-    pub(super) fn load(self, asm: &mut CodeAssembler, to: u8, from: Place) {
-        let code = match self {
-            Width::Ymm => Code::VEX_Vmovups_ymm_ymmm256,
-            Width::Zmm => Code::EVEX_Vmovups_zmm_k1z_zmmm512,
-        };
-        push(asm, Instruction::with2(code, self.register(to), from.operand()));
+    pub(super) fn load(self, asm: &mut Assembler, to: u8, from: Place) {
+        done(asm.vector(plain(1, 0x10), self.register(to), None, from.operand(), None, false));
     }
 
-    pub(super) fn store(self, asm: &mut CodeAssembler, to: Place, from: u8) {
-        let code = match self {
-            Width::Ymm => Code::VEX_Vmovups_ymmm256_ymm,
-            Width::Zmm => Code::EVEX_Vmovups_zmmm512_k1z_zmm,
-        };
-        push(asm, Instruction::with2(code, to.operand(), self.register(from)));
+    pub(super) fn store(self, asm: &mut Assembler, to: Place, from: u8) {
+        done(asm.vector(plain(1, 0x11), self.register(from), None, to.operand(), None, false));
     }
 
     /// The lanes that a mask of all ones names, and zeros.
-    pub(super) fn load_some(self, asm: &mut CodeAssembler, to: u8, mask: u8, from: Place) {
-        let [to, mask] = [to, mask].map(|number| self.register(number));
+    pub(super) fn load_some(self, asm: &mut Assembler, to: u8, mask: u8, from: Place) {
         if self == Width::Ymm {
-            return push(asm, Instruction::with3(Code::VEX_Vmaskmovps_ymm_ymm_m256, to, mask, from.operand()));
+            let [to, mask] = [to, mask].map(|number| self.register(number));
+            return done(asm.vector(p66(2, 0x2c), to, Some(mask), from.operand(), None, false));
         }
-        push(asm, Instruction::with2(Code::EVEX_Vpmovd2m_kr_zmm, Register::K1, mask));
-        let mut instruction = Instruction::with2(Code::EVEX_Vmovups_zmm_k1z_zmmm512, to, from.operand());
-        if let Ok(instruction) = &mut instruction {
-            instruction.set_op_mask(Register::K1);
-            instruction.set_zeroing_masking(true);
-        }
-        push(asm, instruction);
+        self.to_mask(asm, mask);
+        done(asm.vector(plain(1, 0x10), self.masked(to, 1), None, from.operand(), None, true));
     }
 
     /// The same lanes alone.
-    pub(super) fn store_some(self, asm: &mut CodeAssembler, to: Place, mask: u8, from: u8) {
-        let [from, mask] = [from, mask].map(|number| self.register(number));
+    pub(super) fn store_some(self, asm: &mut Assembler, to: Place, mask: u8, from: u8) {
         if self == Width::Ymm {
-            return push(asm, Instruction::with3(Code::VEX_Vmaskmovps_m256_ymm_ymm, to.operand(), mask, from));
+            let [from, mask] = [from, mask].map(|number| self.register(number));
+            return done(asm.vector(p66(2, 0x2e), from, Some(mask), to.operand(), None, false));
         }
-        push(asm, Instruction::with2(Code::EVEX_Vpmovd2m_kr_zmm, Register::K1, mask));
-        let mut instruction = Instruction::with2(Code::EVEX_Vmovups_zmmm512_k1z_zmm, to.operand(), from);
-        if let Ok(instruction) = &mut instruction {
-            instruction.set_op_mask(Register::K1);
-        }
-        push(asm, instruction);
+        self.to_mask(asm, mask);
+        done(asm.vector(plain(1, 0x11), self.masked(from, 1), None, to.operand(), None, false));
     }
 
     /// One number in every lane.
-    pub(super) fn broadcast(self, asm: &mut CodeAssembler, to: u8, from: Place) {
-        let code = match self {
-            Width::Ymm => Code::VEX_Vbroadcastss_ymm_m32,
-            Width::Zmm => Code::EVEX_Vbroadcastss_zmm_k1z_xmmm32,
-        };
-        push(asm, Instruction::with2(code, self.register(to), from.operand()));
+    pub(super) fn broadcast(self, asm: &mut Assembler, to: u8, from: Place) {
+        done(asm.vector(p66(2, 0x18).of(4), self.register(to), None, from.operand(), None, false));
     }
 
     /// Eight numbers as f32.
-    pub(super) fn widen(self, asm: &mut CodeAssembler, to: u8, from: Place, kept: Kept) {
+    pub(super) fn widen(self, asm: &mut Assembler, to: u8, from: Place, kept: Kept) {
         assert!(self == Width::Ymm, "rows are read in vectors of 256 bits");
-        let register = self.register(to);
         match kept {
             Kept::F32 => self.load(asm, to, from),
-            Kept::F16 => push(asm, Instruction::with2(Code::VEX_Vcvtph2ps_ymm_xmmm128, register, from.operand())),
+            Kept::F16 => done(asm.vector(p66(2, 0x13), self.register(to), None, from.operand(), None, false)),
             Kept::BF16 => {
-                push(asm, Instruction::with2(Code::VEX_Vpmovzxwd_ymm_xmmm128, register, from.operand()));
+                done(asm.vector(p66(2, 0x33), self.register(to), None, from.operand(), None, false));
                 self.single(asm, Single::ShiftLeft(16), to, to);
             }
         }
     }
 
     /// All lanes 0.
-    pub(super) fn clear(self, asm: &mut CodeAssembler, to: u8) {
-        let register = self.register(to);
-        let code = match self {
-            Width::Ymm => Code::VEX_Vxorps_ymm_ymm_ymmm256,
-            Width::Zmm => Code::EVEX_Vpxord_zmm_k1z_zmm_zmmm512b32,
-        };
-        push(asm, Instruction::with3(code, register, register, register));
+    pub(super) fn clear(self, asm: &mut Assembler, to: u8) {
+        let (form, register) = (if self == Width::Ymm { plain(1, 0x57) } else { p66(1, 0xef) }, self.register(to));
+        done(asm.vector(form, register, Some(register), register, None, false));
     }
-}
 
-impl Width {
     /// As many bytes as there are lanes, widened.
-    pub(super) fn load_bytes(self, asm: &mut CodeAssembler, to: u8, from: Place, signed: bool) {
-        let code = match (self, signed) {
-            (Width::Ymm, true) => Code::VEX_Vpmovsxbd_ymm_xmmm64,
-            (Width::Ymm, false) => Code::VEX_Vpmovzxbd_ymm_xmmm64,
-            (Width::Zmm, true) => Code::EVEX_Vpmovsxbd_zmm_k1z_xmmm128,
-            (Width::Zmm, false) => Code::EVEX_Vpmovzxbd_zmm_k1z_xmmm128,
-        };
-        push(asm, Instruction::with2(code, self.register(to), from.operand()));
+    pub(super) fn load_bytes(self, asm: &mut Assembler, to: u8, from: Place, signed: bool) {
+        let form = p66(2, if signed { 0x21 } else { 0x31 }).of(16);
+        done(asm.vector(form, self.register(to), None, from.operand(), None, false));
     }
 
     /// The lanes as bytes, in which they fit; `spare` is overwritten.
-    pub(super) fn store_bytes(self, asm: &mut CodeAssembler, to: Place, from: u8, spare: u8, signed: bool) {
+    pub(super) fn store_bytes(self, asm: &mut Assembler, to: Place, from: u8, spare: u8, signed: bool) {
         if self == Width::Zmm {
-            let code = Code::EVEX_Vpmovdb_xmmm128_k1z_zmm;
-            return push(asm, Instruction::with2(code, to.operand(), self.register(from)));
+            let form = pf3(2, 0x31).of(16);
+            return done(asm.vector(form, self.register(from), None, to.operand(), None, false));
         }
-        let [low, high] = [from, spare].map(|number| Register::XMM0 + u32::from(number));
-        let narrow = if signed { Code::VEX_Vpacksswb_xmm_xmm_xmmm128 } else { Code::VEX_Vpackuswb_xmm_xmm_xmmm128 };
-        push(asm, Instruction::with3(Code::VEX_Vextracti128_xmmm128_ymm_imm8, high, self.register(from), 1));
-        push(asm, Instruction::with3(Code::VEX_Vpackssdw_xmm_xmm_xmmm128, high, low, high));
-        push(asm, Instruction::with3(narrow, high, high, high));
-        push(asm, Instruction::with2(Code::VEX_Vmovq_xmmm64_xmm, to.operand(), high));
+        let [low, high] = [from, spare].map(|number| asm::Operand::from(Xmm(number)));
+        let narrow = p66(1, if signed { 0x63 } else { 0x67 });
+        done(asm.vector(p66(3, 0x39), self.register(from), None, high, Some(1), false));
+        done(asm.vector(p66(1, 0x6b), high, Some(low), high, None, false));
+        done(asm.vector(narrow, high, Some(high), high, None, false));
+        done(asm.vector(p66(1, 0xd6), high, None, to.operand(), None, false));
     }
 }
 
-/// Appends an instruction whose operands fit its code.
-pub(super) fn push<E: std::fmt::Debug>(asm: &mut CodeAssembler, instruction: Result<Instruction, E>) {
-    let instruction = instruction.expect("the operands are of the instruction's kinds");
-    asm.add_instruction(instruction).expect("a CodeAssembler holds any number of instructions");
+/// What was written, whose operands fit it.
+fn done(emitted: Emitted) {
+    emitted.expect("the operands are of the instruction's kinds");
 }

@@ -5,6 +5,7 @@
 //! of operations and gives them registers without spilling; where they do not fit it says `OutOfRegisters`.
 
 mod arrange;
+mod assembler;
 mod bytes;
 mod interleaved;
 mod machine;

@@ -6,22 +6,19 @@
 //! (`arrange`), which also undoes what the halves and the neighbour's bits add, so that nothing but rounding is lost.
 
 use super::arrange::UNIT;
+use super::assembler::{
+    Assembler, Emitted, Ymm, byte_ptr, dword_ptr, eax, ebx, qword_ptr, r8, r9, r10, r11, rax, rbx, rcx, rdi, rdx, rsi,
+    rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm12, xmm13, xmm14, xmm15, xmmword_ptr, ymm0, ymm1,
+    ymm2, ymm3, ymm4, ymm5, ymm6, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15, ymmword_ptr,
+};
 use super::rows::{each, emitted};
 use crate::base::Packing;
-use iced_x86::IcedError;
-use iced_x86::code_asm::{
-    AsmRegisterYmm, CodeAssembler, byte_ptr, dword_ptr, eax, ebx, qword_ptr, r8, r9, r10, r11, rax, rbx, rcx, rdi, rdx,
-    rsi, rsp, word_ptr, xmm0, xmm1, xmm2, xmm3, xmm4, xmm5, xmm6, xmm7, xmm12, xmm13, xmm14, xmm15, xmmword_ptr, ymm0,
-    ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15, ymmword_ptr,
-};
 
 /// Bytes that rows are asked for ahead.
 const AHEAD: i32 = 1024;
 
 /// The top byte of a number from a half to one.
 const HALF: u32 = 0x3f3f_3f3f;
-
-type Emitted = Result<(), IcedError>;
 
 /// `DOTS (groups, x, row, results, stride, rows)`: of each row, `stride` bytes after the one before, the dot product with
 /// `x`, which is arranged for all packings but Q8_0. Register rax walks a row's groups, r10 walks x, r11 counts; the sums are in
@@ -63,7 +60,7 @@ pub(in crate::cpu) fn dots(packing: Packing) -> Vec<u8> {
 }
 
 /// ymm14: 0x3f in every byte; ymm15: where the low bits of codes lie; ymm7, ymm12 and ymm13 as the packing needs them.
-fn constants(asm: &mut CodeAssembler, packing: Packing) -> Emitted {
+fn constants(asm: &mut Assembler, packing: Packing) -> Emitted {
     asm.mov(eax, HALF)?;
     asm.vmovd(xmm14, eax)?;
     asm.vpbroadcastd(ymm14, xmm14)?;
@@ -97,7 +94,7 @@ fn constants(asm: &mut CodeAssembler, packing: Packing) -> Emitted {
 }
 
 /// The 32 bytes of `codes` with the unit `at` bytes past r10, added to ymm2 and ymm3, or their first sums.
-fn unit(asm: &mut CodeAssembler, codes: AsmRegisterYmm, at: i32, first: bool) -> Emitted {
+fn unit(asm: &mut Assembler, codes: Ymm, at: i32, first: bool) -> Emitted {
     asm.vpunpcklbw(ymm8, codes, ymm14)?;
     asm.vpunpckhbw(ymm9, codes, ymm14)?;
     asm.vpslld(ymm10, ymm8, 16)?;
@@ -114,13 +111,13 @@ fn unit(asm: &mut CodeAssembler, codes: AsmRegisterYmm, at: i32, first: bool) ->
 }
 
 /// Adds ymm2 and ymm3, scaled by ymm6.
-fn scaled(asm: &mut CodeAssembler) -> Emitted {
+fn scaled(asm: &mut Assembler) -> Emitted {
     asm.vaddps(ymm2, ymm2, ymm3)?;
     asm.vfmadd231ps(ymm0, ymm2, ymm6)
 }
 
 /// The bytes of ymm4's low nibbles in ymm5, and of its high ones in ymm4, at the top of seven bits.
-fn split(asm: &mut CodeAssembler) -> Emitted {
+fn split(asm: &mut Assembler) -> Emitted {
     asm.vpsllw(ymm5, ymm4, 3)?;
     asm.vpsrlw(ymm4, ymm4, 1)?;
     asm.vpand(ymm5, ymm5, ymm15)?;
@@ -128,7 +125,7 @@ fn split(asm: &mut CodeAssembler) -> Emitted {
 }
 
 /// A group in each half of a vector, or one in the lower half beside zeros.
-fn nibbles(asm: &mut CodeAssembler, packing: Packing, both: bool) -> Emitted {
+fn nibbles(asm: &mut Assembler, packing: Packing, both: bool) -> Emitted {
     let size = packing.bytes() as i32;
     let codes = size - 16;
     asm.vmovdqu(xmm4, xmmword_ptr(rax + codes))?;
@@ -151,7 +148,7 @@ fn nibbles(asm: &mut CodeAssembler, packing: Packing, both: bool) -> Emitted {
 }
 
 /// Below the stack, which no leaf moves: pairs of a scale and a minimum, those of 0, 1, 4, 5 and then of 2, 3, 6, 7.
-fn q4_k(asm: &mut CodeAssembler) -> Emitted {
+fn q4_k(asm: &mut Assembler) -> Emitted {
     (0..3).try_for_each(|line| asm.prefetcht0(byte_ptr(rax + AHEAD + 64 * line)))?;
     // Words of the twelve bytes as scales 0..4, scales 4..8, minimums 0..4, minimums 4..8; then their upper bits.
     asm.vmovdqu(xmm4, xmmword_ptr(rax + 4))?;
@@ -195,7 +192,7 @@ fn q4_k(asm: &mut CodeAssembler) -> Emitted {
 }
 
 /// Below the stack: the sixteen scales.
-fn q6_k(asm: &mut CodeAssembler) -> Emitted {
+fn q6_k(asm: &mut Assembler) -> Emitted {
     (0..4).try_for_each(|line| asm.prefetcht0(byte_ptr(rax + AHEAD + 64 * line)))?;
     asm.movzx(ebx, word_ptr(rax + 208))?;
     asm.vmovd(xmm6, ebx)?;
@@ -235,7 +232,7 @@ fn q6_k(asm: &mut CodeAssembler) -> Emitted {
 }
 
 /// Signed bytes need no arranging: each eight are made words, and words numbers.
-fn q8_0(asm: &mut CodeAssembler) -> Emitted {
+fn q8_0(asm: &mut Assembler) -> Emitted {
     asm.prefetcht0(byte_ptr(rax + AHEAD))?;
     for (i, codes) in (0..).zip([ymm4, ymm5, ymm8, ymm9]) {
         asm.vpmovsxbd(codes, qword_ptr(rax + 2 + 8 * i))?;
@@ -251,7 +248,7 @@ fn q8_0(asm: &mut CodeAssembler) -> Emitted {
 }
 
 /// The sum of a row to its place. Of ymm1 the first number of each half counts, and the second where there are offsets.
-fn total(asm: &mut CodeAssembler, packing: Packing) -> Emitted {
+fn total(asm: &mut Assembler, packing: Packing) -> Emitted {
     asm.vextractf128(xmm2, ymm0, 1)?;
     asm.vaddps(xmm0, xmm0, xmm2)?;
     asm.vmovhlps(xmm2, xmm0, xmm0)?;

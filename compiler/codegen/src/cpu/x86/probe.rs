@@ -2,10 +2,9 @@
 //!
 //! They have the signature of a kernel's entry, and touch nothing but the bytes that they say.
 
+use super::assembler::{qword_ptr, r8, r9, r10, r11, rax, rdi, rdx, rsi};
 use super::machine::{Op, Operand, Place, Single, Test, Width};
 use super::rows::emitted;
-use iced_x86::Register;
-use iced_x86::code_asm::{qword_ptr, r8, r9, r10, r11, rax, rdi, rdx, rsi};
 
 /// Sums side by side: more than the latency of a multiply-add times how many start at once.
 const SUMS: u8 = 12;
@@ -54,7 +53,7 @@ pub(in crate::cpu) fn reads(width: Width) -> Vec<u8> {
         asm.set_label(&mut block)?;
         let bytes = width.lanes() as i32 * 4;
         for i in 0..LOADS {
-            width.load(asm, i, Place { base: Register::R10, bytes: i32::from(i) * bytes });
+            width.load(asm, i, Place { base: r10, bytes: i32::from(i) * bytes });
         }
         asm.add(r10, i32::from(LOADS) * bytes)?;
         asm.cmp(r10, r11)?;

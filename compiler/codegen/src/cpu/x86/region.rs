@@ -1,8 +1,7 @@
 //! A straight line of vector operations: recorded, then given registers by the last use of each value.
 
+use super::assembler::{Assembler, Register, rdx};
 use super::machine::{Op, Operand, Place, Single, Test, Width};
-use iced_x86::Register;
-use iced_x86::code_asm::CodeAssembler;
 
 /// More values are alive at once than the machine has registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +45,7 @@ pub(super) enum Step {
 }
 
 /// Where the table of constants is found.
-pub(super) const CONSTANTS: Register = Register::RDX;
+pub(super) const CONSTANTS: Register = rdx;
 
 impl Step {
     /// Whether it does something beside giving a value.
@@ -101,7 +100,7 @@ impl Region {
     }
 
     /// Emits what was recorded and is used, in order, in registers from `first` on.
-    pub(super) fn emit(&mut self, asm: &mut CodeAssembler, width: Width, first: u8) -> Result<(), OutOfRegisters> {
+    pub(super) fn emit(&mut self, asm: &mut Assembler, width: Width, first: u8) -> Result<(), OutOfRegisters> {
         let steps = std::mem::take(&mut self.steps);
         let mut last = vec![usize::MAX; steps.len()];
         for (i, step) in steps.iter().enumerate().rev() {
@@ -130,7 +129,7 @@ enum Home {
 }
 
 struct Allocation<'a> {
-    asm: &'a mut CodeAssembler,
+    asm: &'a mut Assembler,
     width: Width,
     /// Registers below it are variables.
     first: u8,

@@ -1,15 +1,14 @@
 //! Leaves over rows of f32 in memory, written instruction by instruction: dot products, sums of rows, and the
 //! packing of a panel.
 
-use super::machine::{Op, Operand, Place, Width};
-use iced_x86::code_asm::{
-    AsmRegister64, AsmRegisterYmm, CodeAssembler, dword_ptr, qword_ptr, r8, r8d, r9, r10, r11, rax, rbp, rbx, rcx, rdi,
-    rdx, rsi, word_ptr, xmm0, xmm1, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12,
-    ymm13, ymm14, ymm15, ymmword_ptr,
+use super::assembler::{
+    Assembler, Emitted, Register, Ymm, dword_ptr, qword_ptr, r8, r8d, r9, r10, r11, rax, rbp, rbx, rcx, rdi, rdx, rsi,
+    word_ptr, xmm0, xmm1, ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13,
+    ymm14, ymm15, ymmword_ptr,
 };
-use iced_x86::{IcedError, Register};
+use super::machine::{Op, Operand, Place, Width};
 
-const HELD: &str = "a CodeAssembler holds any number of instructions";
+const HELD: &str = "operands of a leaf fit their instructions";
 
 /// How the numbers of a row are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,8 +33,8 @@ pub(in crate::cpu) fn dot(right: Kept) -> Vec<u8> {
         for vectors in [8, 1] {
             each(asm, rdi, vectors * 8, &mut |asm| {
                 for i in 0..vectors as u8 {
-                    let left = Place { base: Register::RSI, bytes: i32::from(i) * 32 };
-                    let other = Place { base: Register::RDX, bytes: i32::from(i) * 8 * right.bytes() };
+                    let left = Place { base: rsi, bytes: i32::from(i) * 32 };
+                    let other = Place { base: rdx, bytes: i32::from(i) * 8 * right.bytes() };
                     width.widen(asm, 8 + i, other, right);
                     width.apply(asm, Op::Fma231, i, 8 + i, Operand::Memory(left));
                 }
@@ -80,9 +79,9 @@ pub(in crate::cpu) fn widen(kept: Kept) -> Vec<u8> {
         for vectors in [4, 1] {
             each(asm, rdi, vectors * 8, &mut |asm| {
                 for i in 0..vectors as u8 {
-                    let from = Place { base: Register::RSI, bytes: i32::from(i) * 8 * kept.bytes() };
+                    let from = Place { base: rsi, bytes: i32::from(i) * 8 * kept.bytes() };
                     Width::Ymm.widen(asm, i, from, kept);
-                    Width::Ymm.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * 32 }, i);
+                    Width::Ymm.store(asm, Place { base: rdx, bytes: i32::from(i) * 32 }, i);
                 }
                 asm.add(rsi, vectors * 8 * kept.bytes())?;
                 asm.add(rdx, vectors * 32)
@@ -98,7 +97,7 @@ pub(in crate::cpu) fn widen(kept: Kept) -> Vec<u8> {
 }
 
 /// The number at rsi to xmm1.
-fn load_one(asm: &mut CodeAssembler, kept: Kept) -> Result<(), IcedError> {
+fn load_one(asm: &mut Assembler, kept: Kept) -> Emitted {
     match kept {
         Kept::F32 => asm.vmovss(xmm1, dword_ptr(rsi)),
         Kept::F16 => {
@@ -126,15 +125,15 @@ pub(in crate::cpu) fn strip(vectors: u8) -> Vec<u8> {
                 asm.vmovss(xmm1, dword_ptr(rcx))?;
                 asm.vfmadd231ss(xmm0, xmm1, dword_ptr(rsi))?;
             } else {
-                width.broadcast(asm, 15, place(Register::RCX, 0));
+                width.broadcast(asm, 15, place(rcx, 0));
                 (0..vectors).for_each(|i| {
-                    width.apply(asm, Op::Fma231, i, 15, Operand::Memory(place(Register::RSI, i)));
+                    width.apply(asm, Op::Fma231, i, 15, Operand::Memory(place(rsi, i)));
                 });
             }
             asm.add(rsi, r8)?;
             asm.add(rcx, 4)
         })?;
-        (0..vectors).for_each(|i| width.store(asm, place(Register::RDX, i), i));
+        (0..vectors).for_each(|i| width.store(asm, place(rdx, i), i));
         if vectors == 0 { asm.vmovss(dword_ptr(rdx), xmm0) } else { Ok(()) }
     })
 }
@@ -144,7 +143,7 @@ const STREAMS: i32 = 4;
 
 /// Of as many rows as rdi says, which lie `stride` bytes apart: how many a quarter has to rax, its bytes to r9, and those of
 /// three to r10.
-fn quarters(asm: &mut CodeAssembler, stride: AsmRegister64) -> Result<(), IcedError> {
+fn quarters(asm: &mut Assembler, stride: Register) -> Emitted {
     asm.mov(rax, rdi)?;
     asm.sar(rax, 2)?;
     asm.mov(r9, rax)?;
@@ -157,10 +156,10 @@ fn quarters(asm: &mut CodeAssembler, stride: AsmRegister64) -> Result<(), IcedEr
 pub(in crate::cpu) fn scores(kept: Kept, vectors: i32) -> Vec<u8> {
     emitted(|asm| {
         let width = Width::Ymm;
-        let products = |asm: &mut CodeAssembler, rows: &[Register]| {
+        let products = |asm: &mut Assembler, rows: &[Register]| {
             (0..4).for_each(|sum| width.clear(asm, sum));
             for i in 0..vectors {
-                width.load(asm, 8, Place { base: Register::RSI, bytes: 32 * i });
+                width.load(asm, 8, Place { base: rsi, bytes: 32 * i });
                 for (row, base) in (0..).zip(rows) {
                     width.widen(asm, 9 + row, Place { base: *base, bytes: 8 * kept.bytes() * i }, kept);
                     width.apply(asm, Op::Fma231, row, 8, Operand::Vector(9 + row));
@@ -182,7 +181,7 @@ pub(in crate::cpu) fn scores(kept: Kept, vectors: i32) -> Vec<u8> {
         asm.lea(r10, qword_ptr(rdx + r9 * 2))?;
         asm.add(r9, rdx)?;
         each(asm, rax, 1, &mut |asm| {
-            products(asm, &[Register::RDX, Register::R9, Register::R10, Register::RBX])?;
+            products(asm, &[rdx, r9, r10, rbx])?;
             // Results of a quarter are r11 numbers from those of the one before.
             asm.vmovss(dword_ptr(rcx), xmm0)?;
             asm.vextractps(dword_ptr(rcx + r11 * 4), xmm0, 1)?;
@@ -198,7 +197,7 @@ pub(in crate::cpu) fn scores(kept: Kept, vectors: i32) -> Vec<u8> {
         // The last quarter's pointer stands behind all quarters.
         asm.mov(rdx, rbx)?;
         each(asm, rdi, 1, &mut |asm| {
-            products(asm, &[Register::RDX])?;
+            products(asm, &[rdx])?;
             asm.vmovss(dword_ptr(rcx), xmm0)?;
             asm.add(rcx, 4)?;
             asm.add(rdx, r8)
@@ -213,7 +212,7 @@ pub(in crate::cpu) fn scores(kept: Kept, vectors: i32) -> Vec<u8> {
 pub(in crate::cpu) fn sums(kept: Kept, vectors: u8) -> Vec<u8> {
     emitted(|asm| {
         let width = Width::Ymm;
-        let add = |asm: &mut CodeAssembler, row: Register| {
+        let add = |asm: &mut Assembler, row: Register| {
             for i in 0..vectors {
                 let from = Place { base: row, bytes: i32::from(i) * 8 * kept.bytes() };
                 width.widen(asm, 8 + i % 4, from, kept);
@@ -232,13 +231,13 @@ pub(in crate::cpu) fn sums(kept: Kept, vectors: u8) -> Vec<u8> {
         each(asm, rax, 1, &mut |asm| {
             asm.lea(rbp, qword_ptr(rcx + r11 * 8))?;
             asm.vbroadcastss(ymm15, dword_ptr(rcx))?;
-            add(asm, Register::RSI);
+            add(asm, rsi);
             asm.vbroadcastss(ymm15, dword_ptr(rcx + r11 * 4))?;
-            add(asm, Register::R9);
+            add(asm, r9);
             asm.vbroadcastss(ymm15, dword_ptr(rbp))?;
-            add(asm, Register::R10);
+            add(asm, r10);
             asm.vbroadcastss(ymm15, dword_ptr(rbp + r11 * 4))?;
-            add(asm, Register::RBX);
+            add(asm, rbx);
             asm.add(rcx, 4)?;
             [rsi, r9, r10, rbx].into_iter().try_for_each(|row| asm.add(row, r8))
         })?;
@@ -246,11 +245,11 @@ pub(in crate::cpu) fn sums(kept: Kept, vectors: u8) -> Vec<u8> {
         asm.lea(rcx, qword_ptr(rcx + r11 * 4))?;
         each(asm, rdi, 1, &mut |asm| {
             asm.vbroadcastss(ymm15, dword_ptr(rcx))?;
-            add(asm, Register::RBX);
+            add(asm, rbx);
             asm.add(rcx, 4)?;
             asm.add(rbx, r8)
         })?;
-        (0..vectors).for_each(|i| width.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * 32 }, i));
+        (0..vectors).for_each(|i| width.store(asm, Place { base: rdx, bytes: i32::from(i) * 32 }, i));
         asm.pop(rbp)?;
         asm.pop(rbx)
     })
@@ -262,8 +261,8 @@ pub(in crate::cpu) fn copy(width: Width, vectors: i64) -> Vec<u8> {
     emitted(|asm| {
         each(asm, rdi, 1, &mut |asm| {
             for i in 0..vectors as u8 {
-                width.load(asm, i, Place { base: Register::RSI, bytes: i32::from(i) * bytes });
-                width.store(asm, Place { base: Register::RDX, bytes: i32::from(i) * bytes }, i);
+                width.load(asm, i, Place { base: rsi, bytes: i32::from(i) * bytes });
+                width.store(asm, Place { base: rdx, bytes: i32::from(i) * bytes }, i);
             }
             asm.add(rsi, rcx)?;
             asm.add(rdx, vectors as i32 * bytes)
@@ -274,7 +273,7 @@ pub(in crate::cpu) fn copy(width: Width, vectors: i64) -> Vec<u8> {
 /// `TRANSPOSE (count, list of eight rows, to)`: element k of the rows to eight neighbours at `to + k * bytes`, for whole
 /// runs of eight elements.
 pub(in crate::cpu) fn transpose(bytes: i32) -> Vec<u8> {
-    const ROWS: [AsmRegister64; 8] = [rax, r8, r9, r10, r11, rbx, rbp, rsi];
+    const ROWS: [Register; 8] = [rax, r8, r9, r10, r11, rbx, rbp, rsi];
     emitted(|asm| {
         asm.push(rbx)?;
         asm.push(rbp)?;
@@ -308,24 +307,24 @@ pub(in crate::cpu) fn transpose(bytes: i32) -> Vec<u8> {
     })
 }
 
-const YMM: [AsmRegisterYmm; 16] =
+const YMM: [Ymm; 16] =
     [ymm0, ymm1, ymm2, ymm3, ymm4, ymm5, ymm6, ymm7, ymm8, ymm9, ymm10, ymm11, ymm12, ymm13, ymm14, ymm15];
 
 /// The bytes of a leaf; `body` writes all but its end.
-pub(super) fn emitted(body: impl FnOnce(&mut CodeAssembler) -> Result<(), IcedError>) -> Vec<u8> {
-    let mut asm = CodeAssembler::new(64).expect("64 bits are a mode of x86");
+pub(super) fn emitted(body: impl FnOnce(&mut Assembler) -> Emitted) -> Vec<u8> {
+    let mut asm = Assembler::default();
     let done = body(&mut asm).and_then(|()| asm.vzeroupper()).and_then(|()| asm.ret());
     done.expect(HELD);
-    asm.assemble(0).expect("every branch of a leaf is short")
+    asm.assemble()
 }
 
 /// `while count >= step { body; count -= step }`.
 pub(super) fn each(
-    asm: &mut CodeAssembler,
-    count: AsmRegister64,
+    asm: &mut Assembler,
+    count: Register,
     step: i32,
-    body: &mut dyn FnMut(&mut CodeAssembler) -> Result<(), IcedError>,
-) -> Result<(), IcedError> {
+    body: &mut dyn FnMut(&mut Assembler) -> Emitted,
+) -> Emitted {
     let (mut top, mut end) = (asm.create_label(), asm.create_label());
     asm.cmp(count, step)?;
     asm.jl(end)?;

@@ -1,9 +1,8 @@
 //! Leaves over runs of numbers side by side, of four bytes each or of one: copied, and cleared.
 
+use super::assembler::{al, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, xmm0};
 use super::machine::{Place, Width};
 use super::rows::{each, emitted};
-use iced_x86::Register;
-use iced_x86::code_asm::{al, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, xmm0};
 
 /// Vectors of one turn.
 const VECTORS: u8 = 4;
@@ -29,10 +28,10 @@ fn run(reads: bool, bytes: i64) -> Vec<u8> {
         for vectors in [VECTORS, 1] {
             each(asm, rdi, i32::from(vectors) * lanes, &mut |asm| {
                 if reads {
-                    (0..vectors).for_each(|i| width.load(asm, i, place(Register::RSI, i)));
+                    (0..vectors).for_each(|i| width.load(asm, i, place(rsi, i)));
                     asm.add(rsi, i32::from(vectors) * 32)?;
                 }
-                (0..vectors).for_each(|i| width.store(asm, place(Register::RDX, i), i));
+                (0..vectors).for_each(|i| width.store(asm, place(rdx, i), i));
                 asm.add(rdx, i32::from(vectors) * 32)
             })?;
         }

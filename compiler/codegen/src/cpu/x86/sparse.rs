@@ -3,15 +3,14 @@
 //! All take `(tiles, list)`, the list being `LIST`, and write the block's sums at its end. A row sums its numbers of one
 //! tile in their order, from zero, and adds that to what earlier tiles gave: the same bits in every leaf.
 
+use super::assembler::{
+    Assembler, Emitted, Register8, ah, al, byte_ptr, dword_ptr, eax, ebp, ebx, edx, esi, k1, qword_ptr, r8, r9, r10,
+    r11, r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, word_ptr, xmm0, xmm1, xmm2, xmm3, xmmword_ptr, ymm0, ymm1,
+    zmm0, zmm1, zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmmword_ptr,
+};
 use super::machine::{Op, Operand, Place, Width};
 use super::rows::emitted;
 use crate::base::{BLOCK, Form, Sparse};
-use iced_x86::code_asm::{
-    AsmRegister8, CodeAssembler, ah, al, byte_ptr, dword_ptr, eax, ebp, ebx, edx, esi, k1, qword_ptr, r8, r9, r10, r11,
-    r13, r14, r15, rax, rbp, rbx, rcx, rdi, rdx, rsi, word_ptr, xmm0, xmm1, xmm2, xmm3, xmmword_ptr, ymm1, zmm0, zmm1,
-    zmm2, zmm3, zmm4, zmm5, zmm6, zmm7, zmm8, zmmword_ptr,
-};
-use iced_x86::{IcedError, Register};
 
 /// What the list points to, in order: the left side's first tile, and of the block the slices' counts, the orders of rows,
 /// numbers, columns, and the sums.
@@ -25,7 +24,7 @@ fn block(
     sparse: Sparse,
     vectors: i32,
     left_bytes: i32,
-    slice: &mut dyn FnMut(&mut CodeAssembler) -> Result<(), IcedError>,
+    slice: &mut dyn FnMut(&mut Assembler) -> Emitted,
 ) -> Vec<u8> {
     let kept = [rbx, rbp, r13, r14, r15];
     emitted(|asm| {
@@ -40,7 +39,7 @@ fn block(
         asm.mov(rsi, r13)?;
         asm.mov(eax, vectors)?;
         asm.set_label(&mut zero)?;
-        width.store(asm, Place { base: Register::RSI, bytes: 0 }, 0);
+        width.store(asm, Place { base: rsi, bytes: 0 }, 0);
         asm.add(rsi, width.lanes() as i32 * 4)?;
         asm.dec(eax)?;
         asm.jne(zero)?;
@@ -67,10 +66,7 @@ fn block(
 }
 
 /// `while ebp > 0 { step }`, a step at a time.
-fn steps(
-    asm: &mut CodeAssembler,
-    step: &mut dyn FnMut(&mut CodeAssembler) -> Result<(), IcedError>,
-) -> Result<(), IcedError> {
+fn steps(asm: &mut Assembler, step: &mut dyn FnMut(&mut Assembler) -> Emitted) -> Emitted {
     let mut top = asm.create_label();
     asm.set_label(&mut top)?;
     step(asm)?;
@@ -90,7 +86,7 @@ pub(in crate::cpu) fn gather(sparse: Sparse) -> Vec<u8> {
                 asm.mov(rax, qword_ptr(r11 + half * 8))?;
                 for (quarter, four) in [xmm1, xmm2].into_iter().enumerate() {
                     for pair in 0..2 {
-                        let index = |asm: &mut CodeAssembler, byte: AsmRegister8| {
+                        let index = |asm: &mut Assembler, byte: Register8| {
                             if byte == al { asm.movzx(esi, al) } else { asm.movzx(edx, ah) }
                         };
                         index(asm, al)?;
@@ -111,7 +107,7 @@ pub(in crate::cpu) fn gather(sparse: Sparse) -> Vec<u8> {
                     }
                 }
                 asm.vinsertf128(ymm1, ymm1, xmm2, 1)?;
-                let numbers = Place { base: Register::R10, bytes: half * 32 };
+                let numbers = Place { base: r10, bytes: half * 32 };
                 width.apply(asm, Op::Fma231, sum(half), 1, Operand::Memory(numbers));
             }
             asm.add(r10, halves * 32)?;
@@ -126,10 +122,10 @@ pub(in crate::cpu) fn gather(sparse: Sparse) -> Vec<u8> {
 }
 
 /// Adds the lanes of the first vector to the sums of the rows that the order has from `from` on.
-fn add_eight(asm: &mut CodeAssembler, from: i32) -> Result<(), IcedError> {
+fn add_eight(asm: &mut Assembler, from: i32) -> Emitted {
     for half in 0..2 {
         if half == 1 {
-            asm.vextractf128(xmm0, iced_x86::code_asm::ymm0, 1)?;
+            asm.vextractf128(xmm0, ymm0, 1)?;
         }
         for lane in 0..4 {
             asm.movzx(esi, byte_ptr(r9 + (from + half * 4 + lane)))?;
@@ -161,10 +157,10 @@ pub(in crate::cpu) fn lanes(width: Width, sparse: Sparse, vectors: u8) -> Vec<u8
                     asm.movzx(esi, byte_ptr(r15 + r))?;
                     asm.shl(esi, shift)?;
                     let number = 8 + (r % 4) as u8;
-                    width.broadcast(asm, number, Place { base: Register::R14, bytes: r * 4 });
+                    width.broadcast(asm, number, Place { base: r14, bytes: r * 4 });
                     asm.add(rsi, rcx)?;
                     for j in 0..vectors {
-                        let left = Place { base: Register::RSI, bytes: i32::from(j) * vector };
+                        let left = Place { base: rsi, bytes: i32::from(j) * vector };
                         width.apply(asm, Op::Fma231, sum(r, j), number, Operand::Memory(left));
                     }
                 }
@@ -176,7 +172,7 @@ pub(in crate::cpu) fn lanes(width: Width, sparse: Sparse, vectors: u8) -> Vec<u8
                 asm.shl(esi, shift)?;
                 asm.add(rsi, r13)?;
                 for j in 0..vectors {
-                    let place = Place { base: Register::RSI, bytes: i32::from(j) * vector };
+                    let place = Place { base: rsi, bytes: i32::from(j) * vector };
                     width.apply(asm, Op::Add, sum(r, j), sum(r, j), Operand::Memory(place));
                     width.store(asm, place, sum(r, j));
                 }

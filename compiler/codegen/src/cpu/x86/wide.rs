@@ -1,21 +1,21 @@
 //! The emitter of leaves in wide vectors.
 
+use super::assembler::{
+    Assembler, Emitted, Label, Register, byte_ptr, ptr, qword_ptr, r8, r9, r10, r11, r12, r13, r14, r15, rax, rbp, rbx,
+    rcx, rdi, rdx, rsi,
+};
 use super::machine::{Op, Operand, Place, Single, Test, Width};
 use super::region::{OutOfRegisters, Region, Step, Vector};
 use crate::base::{DType, Scalar};
 use crate::cpu::arithmetic::{Arithmetic, Cursor, Lanewise, LeafEmitter, Shift, Start};
 use crate::kernel::{Binary, Compare, Unary};
-use iced_x86::code_asm::{
-    AsmRegister64, CodeAssembler, CodeLabel, byte_ptr, ptr, qword_ptr, r8, r9, r10, r11, r12, r13, r14, r15, rax, rbp,
-    rbx, rcx, rdi, rdx, rsi,
-};
 
 /// Parameters of a leaf, as the System V ABI passes them.
-const PARAMETERS: [AsmRegister64; 4] = [rdi, rsi, rdx, rcx];
+const PARAMETERS: [Register; 4] = [rdi, rsi, rdx, rcx];
 
 /// Registers of listed pointers; those from the sixth on belong to the caller. The last listed pointer may take the
 /// place of the list itself.
-const LISTED: [AsmRegister64; 12] = [rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15, rcx];
+const LISTED: [Register; 12] = [rax, r8, r9, r10, r11, rbx, rbp, r12, r13, r14, r15, rcx];
 const OWN: usize = 5;
 
 /// Predicates of float comparisons, and rounding modes that raise no flag.
@@ -29,28 +29,28 @@ const DOWN: u8 = 9;
 const UP: u8 = 10;
 const TO_ZERO: u8 = 11;
 
-const HELD: &str = "a CodeAssembler holds any number of instructions";
+const HELD: &str = "operands of a leaf fit their instructions";
 
 /// Emits one leaf.
 pub(in crate::cpu) struct Wide {
-    asm: CodeAssembler,
+    asm: Assembler,
     width: Width,
     pub(super) region: Region,
     pub(super) variables: u8,
-    cursors: Vec<AsmRegister64>,
-    kept: Vec<AsmRegister64>,
+    cursors: Vec<Register>,
+    kept: Vec<Register>,
     /// Whether the register of the third parameter holds a pointer, and the parameter lies on the stack until a store.
     lent: bool,
     failed: Option<OutOfRegisters>,
     /// Vectors after the code, each of bits that fill so many lanes before zeros, and where they start.
     constants: Vec<(u32, i64)>,
-    table: Option<CodeLabel>,
+    table: Option<Label>,
 }
 
 impl Wide {
     /// The bytes of the leaf that `body` writes.
     pub(in crate::cpu) fn leaf(width: Width, body: impl FnOnce(&mut Wide)) -> Result<Vec<u8>, OutOfRegisters> {
-        let asm = CodeAssembler::new(64).expect("64 bits are a mode of x86");
+        let asm = Assembler::default();
         let (region, constants) = (Region::default(), vec![]);
         let (variables, cursors, kept, lent, failed, table) = (0, vec![], vec![], false, None, None);
         let mut wide = Wide { asm, width, region, variables, cursors, kept, lent, failed, constants, table };
@@ -88,7 +88,8 @@ impl Wide {
             let bits: Vec<u32> = self.constants.iter().chain([&(0, 0)]).flat_map(vector).collect();
             emitted = emitted.and_then(|()| asm.set_label(&mut table)).and_then(|()| asm.dd(&bits));
         }
-        emitted.and_then(|()| self.asm.assemble(0)).map_err(|error| panic!("a leaf cannot be encoded: {error}"))
+        emitted.expect(HELD);
+        Ok(self.asm.assemble())
     }
 
     pub(super) fn bits(&mut self, bits: u32) -> Vector {
@@ -253,7 +254,7 @@ impl Wide {
     }
 
     pub(super) fn place(&self, cursor: usize, bytes: i32) -> Place {
-        Place { base: self.cursors[cursor].into(), bytes }
+        Place { base: self.cursors[cursor], bytes }
     }
 
     /// Brings the cursors into registers.
@@ -291,11 +292,11 @@ impl Wide {
     /// `while count >= together { body }`.
     fn turns(
         &mut self,
-        count: AsmRegister64,
+        count: Register,
         cursors: &[Cursor],
         together: i64,
         body: &mut dyn FnMut(&mut Self, i64),
-    ) -> Result<(), iced_x86::IcedError> {
+    ) -> Emitted {
         let (mut top, mut end) = (self.asm.create_label(), self.asm.create_label());
         self.asm.cmp(count, together as i32)?;
         self.asm.jl(end)?;
@@ -507,7 +508,7 @@ impl LeafEmitter for Wide {
         if std::mem::take(&mut self.lent) {
             self.asm.pop(rdx).expect(HELD);
         }
-        let to = Place { base: PARAMETERS[parameter].into(), bytes };
+        let to = Place { base: PARAMETERS[parameter], bytes };
         self.width.store(&mut self.asm, to, variable);
     }
 
