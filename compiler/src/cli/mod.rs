@@ -25,6 +25,7 @@ mod import;
 mod inputs;
 mod inspect;
 mod inspect_model;
+mod later;
 mod load;
 mod markdown;
 mod measure;
@@ -48,6 +49,7 @@ pub use crash::install as report_bugs;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser, Subcommand};
+use later::Later;
 use std::process::ExitCode;
 
 /// What the exit code of a command says.
@@ -86,43 +88,43 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Verb {
     /// Measures how fast a model starts and runs, and what it takes.
-    Bench(bench::Args),
+    Bench(Later<bench::Args>),
     /// Compiles a model to a `.mlc` file.
-    Build(build::Args),
+    Build(Later<build::Args>),
     /// Reports every mistake in model files.
-    Check(check::Args),
+    Check(Later<check::Args>),
     /// Compares machine code with the reference, op by op.
-    Compare(compare::Args),
+    Compare(Later<compare::Args>),
     /// Prints a completion script for a shell.
-    Completions(completions::Args),
+    Completions(Later<completions::Args>),
     /// Measures a model on data.
-    Eval(eval::Args),
+    Eval(Later<eval::Args>),
     /// Explains a code of a message, or which kernels a model becomes.
-    Explain(explain::Args),
+    Explain(Later<explain::Args>),
     /// Writes a model in another format: ONNX.
-    Export(export::Args),
+    Export(Later<export::Args>),
     /// Applies the fixes that need no person.
-    Fix(fix::Args),
+    Fix(Later<fix::Args>),
     /// Formats model files.
-    Fmt(fmt::Args),
+    Fmt(Later<fmt::Args>),
     /// Makes a `.mdl` file and its weights of an ONNX model.
-    Import(import::Args),
+    Import(Later<import::Args>),
     /// Says what a `.mlc` or a weight file holds.
-    Inspect(inspect::Args),
+    Inspect(Later<inspect::Args>),
     /// Makes a folder with a small model that checks and runs.
-    New(new::Args),
+    New(Later<new::Args>),
     /// Lists the operators.
-    Ops(ops::Args),
+    Ops(Later<ops::Args>),
     /// Lists the passes.
-    Passes(passes::Args),
+    Passes(Later<passes::Args>),
     /// Says where the time of a call goes, kernel by kernel.
-    Profile(profile::Args),
+    Profile(Later<profile::Args>),
     /// Runs a model once.
-    Run(run::Args),
+    Run(Later<run::Args>),
     /// Says what code can be made for, and what runs here.
-    Targets(targets::Args),
+    Targets(Later<targets::Args>),
     /// Checks a `.mlc` file whole, and what it computes.
-    Verify(verify::Args),
+    Verify(Later<verify::Args>),
 }
 
 /// Runs the command line of this process.
@@ -143,25 +145,25 @@ pub fn main() -> ExitCode {
     };
     let format = cli.message_format;
     let result = match verb {
-        Verb::Bench(args) => bench::run(&args, format),
-        Verb::Build(args) => build::run(&args, format),
-        Verb::Compare(args) => compare::run(&args, format),
-        Verb::Completions(args) => completions::run(&args),
-        Verb::Eval(args) => eval::run(&args, format),
-        Verb::Explain(args) => explain::run(&args, format),
-        Verb::Export(args) => export::run(&args, format),
-        Verb::New(args) => new::run(&args),
-        Verb::Ops(args) => ops::run(&args),
-        Verb::Passes(args) => passes::run(&args),
-        Verb::Profile(args) => profile::run(&args, format),
-        Verb::Run(mut args) => run::run(&mut args, format),
-        Verb::Check(args) => check::run(&args, format),
-        Verb::Fix(args) => fix::run(&args, format),
-        Verb::Fmt(args) => fmt::run(&args, format),
-        Verb::Import(args) => import::run(&args),
-        Verb::Inspect(args) => inspect::run(&args),
-        Verb::Targets(args) => targets::run(&args),
-        Verb::Verify(args) => verify::run(&args),
+        Verb::Bench(Later(args)) => bench::run(&args, format),
+        Verb::Build(Later(args)) => build::run(&args, format),
+        Verb::Compare(Later(args)) => compare::run(&args, format),
+        Verb::Completions(Later(args)) => completions::run(&args),
+        Verb::Eval(Later(args)) => eval::run(&args, format),
+        Verb::Explain(Later(args)) => explain::run(&args, format),
+        Verb::Export(Later(args)) => export::run(&args, format),
+        Verb::New(Later(args)) => new::run(&args),
+        Verb::Ops(Later(args)) => ops::run(&args),
+        Verb::Passes(Later(args)) => passes::run(&args),
+        Verb::Profile(Later(args)) => profile::run(&args, format),
+        Verb::Run(Later(mut args)) => run::run(&mut args, format),
+        Verb::Check(Later(args)) => check::run(&args, format),
+        Verb::Fix(Later(args)) => fix::run(&args, format),
+        Verb::Fmt(Later(args)) => fmt::run(&args, format),
+        Verb::Import(Later(args)) => import::run(&args),
+        Verb::Inspect(Later(args)) => inspect::run(&args),
+        Verb::Targets(Later(args)) => targets::run(&args),
+        Verb::Verify(Later(args)) => verify::run(&args),
     };
     match result.and_then(|fine| output::require_written().map(|()| fine)) {
         Ok(true) => ExitCode::SUCCESS,
