@@ -87,6 +87,8 @@ pub const PIPELINE: &[&str] = &[
     "canonicalize",
     // One value for one thing: only then can it be told what is used once, and what reads one tensor.
     "cse",
+    // Before scales are sought behind products: it puts them there.
+    "fold-qdq",
     "fold-scales",
     "merge-matmuls",
     // Queries and keys as slices of one product are read in place.

@@ -4,6 +4,8 @@
 mod attention;
 #[path = "passes/bench.rs"]
 mod bench;
+#[path = "passes/qdq.rs"]
+mod qdq;
 #[path = "passes/random.rs"]
 mod random;
 

@@ -18,7 +18,7 @@ pub(super) struct Conv {
     w: &'static [&'static str],
 }
 
-const fn params(x: &'static str) -> [Param; 7] {
+const fn params(x: &'static str) -> [Param; 8] {
     [
         Param::required(x, Kind::Tensor),
         Param::required("w", Kind::Tensor),
@@ -27,6 +27,7 @@ const fn params(x: &'static str) -> [Param; 7] {
         Param::optional("pad", Kind::Pad, Default::Int(0)),
         Param::optional("dilation", Kind::Ints, Default::Int(1)),
         Param::optional("groups", Kind::Int, Default::Int(1)),
+        Param::optional("fill", Kind::Int, Default::Int(0)),
     ]
 }
 
@@ -37,7 +38,8 @@ pub(super) static CONV1D: Conv = Conv {
         params: &params("x"),
         result: "[n, out, (t + pads - dilation * (k - 1) - 1) / stride + 1]",
         doc: "Slides filters w [out, c / groups, k] over x [n, c, t] and adds bias [out]; no flipping. `pad` is one number, \
-              [begin, end], or \"same\": as many windows as t / stride, rounded up, the odd zero at the end.",
+              [begin, end], or \"same\": as many windows as t / stride, rounded up, the odd one at the end. `fill` is what is added, \
+              such as the zero point of quantised numbers.",
         example: "let y = conv1d(x, w, stride = 2, pad = 1)",
     },
     x: &["n", "c", "t"],
@@ -52,8 +54,8 @@ pub(super) static CONV2D: Conv = Conv {
         result: "[n, out, (h + pads - dilation * (kh - 1) - 1) / stride + 1, (w + …) / stride + 1]",
         doc: "Slides filters w [out, c / groups, kh, kw] over x [n, c, h, w] and adds bias [out]; no flipping. \
               `groups = c` filters each channel by itself. `pad` is one number, [y, x], [top, left, bottom, right], or \
-              \"same\": as many windows as h / stride, rounded up, the odd zero at the bottom and right, as TensorFlow \
-              does. A float w may be narrower than x; f16 and bf16 add up in f32, 8-bit integers in i32.",
+              \"same\": as many windows as h / stride, rounded up, the odd one at the bottom and right, as TensorFlow \
+              does. `fill` is what is added, such as the zero point of quantised numbers. A float w may be narrower than x; f16 and bf16 add up in f32, 8-bit integers in i32.",
         example: "let y = conv2d(x, w, stride = 2, pad = [0, 0, 1, 1])",
     },
     x: &["n", "c", "h", "w"],
@@ -157,7 +159,7 @@ impl Conv {
         let windows = places.map(|(i, ((s, extent), count))| s.at(at_y[i], inside[i], extent, count));
         let x_at: Vec<At> = [At::axis(n), from].into_iter().chain(windows).collect();
         let a = input_as(k, 1, &w_at, accumulator);
-        let b = k.input_or(0, &x_at, Some(Scalar::zero(x.dtype)));
+        let b = k.input_or(0, &x_at, Some(fill(call)));
         let b = if x.dtype.compute() == accumulator { b } else { k.convert(accumulator, b) };
         let to: Vec<At> = [At::axis(n), filter].into_iter().chain(At::axes(&at_y)).collect();
         if depthwise {
@@ -173,6 +175,11 @@ impl Conv {
     }
 }
 
+/// What lies outside of the input.
+fn fill(call: &Call) -> Scalar {
+    Scalar::from_f64(call.input(0).dtype, call.int("fill").expect("it has a default") as f64)
+}
+
 /// What one element of the result reads.
 struct Reads {
     channels: usize,
@@ -182,11 +189,11 @@ struct Reads {
 }
 
 impl Reads {
-    /// The sum over taps and channels; a tap outside of the input reads 0. `start` is the input's element at the first
+    /// The sum over taps and channels; a tap outside of the input reads `fill`. `start` is the input's element at the first
     /// channel and tap, `filter` the output channel.
     fn sum<T: Copy + std::default::Default>(
         &self,
-        x: &[T],
+        (x, fill): (&[T], T),
         w: &[T],
         (start, filter): (usize, usize),
         places: &[Option<usize>],
@@ -196,7 +203,7 @@ impl Reads {
         for (tap, place) in places.iter().enumerate() {
             for channel in 0..self.channels {
                 let weight = w[(filter * self.channels + channel) * self.taps + tap];
-                let element = place.map_or(T::default(), |at| x[start + channel * self.step + at]);
+                let element = place.map_or(fill, |at| x[start + channel * self.step + at]);
                 sum = add(sum, weight, element);
             }
         }
@@ -215,6 +222,10 @@ impl Op for Conv {
         let (x, w) = (call.input(0), call.input(1));
         let dtype = product_dtype(call, x.dtype, 1)?;
         self.check_groups(call, cx)?;
+        let fill = call.int("fill").expect("it has a default");
+        if x.dtype.integer_range().is_some_and(|(low, high)| !(low..=high).contains(&fill)) {
+            return Err(bad_argument("fill", format!("`fill` must be a number of {}", x.dtype), fill));
+        }
         let mut dims = vec![x.dims[0].clone(), w.dims[0].clone()];
         for (slide, extent) in self.slides(call)?.iter().zip(&x.dims[2..]) {
             dims.push(slide.windows(extent, false, cx)?);
@@ -252,16 +263,19 @@ impl Op for Conv {
         };
         if dtype.is_float() {
             let (x, w) = (x.to_f64_vec(), w.to_f64_vec());
+            let fill = fill(call).as_f64();
             return Ok(vec![from_scalars(dtype, &shape, |i| {
                 let (to, (places, start)) = (&positions[i], corner(&positions[i]));
-                let sum = read.sum(&x, &w, (start, to[1]), &places, |sum, a, b| sum + a * b);
+                let sum = read.sum((&x, fill), &w, (start, to[1]), &places, |sum, a, b| sum + a * b);
                 Scalar::F64(sum + bias(to[1]).as_f64())
             })?]);
         }
         let [x, w] = [x, w].map(|x| x.iter().map(Scalar::as_i64).collect::<Vec<_>>());
+        let fill = fill(call).as_i64();
         let value = |i: usize| {
             let (to, (places, start)) = (&positions[i], corner(&positions[i]));
-            let sum = read.sum(&x, &w, (start, to[1]), &places, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b)));
+            let sum =
+                read.sum((&x, fill), &w, (start, to[1]), &places, |sum, a, b| sum.wrapping_add(a.wrapping_mul(b)));
             Scalar::I64(sum.wrapping_add(bias(to[1]).as_i64()))
         };
         Ok(vec![from_scalars(dtype, &shape, value)?])

@@ -6,12 +6,13 @@ use super::constants::{Family, common, numbers};
 use super::rewrite::{Outcome, Rewriter, Rule, Use, rewrite};
 use crate::graph::{Graph, NodeId, ValueId};
 use crate::ops::{Attr, OpKind, Tolerance};
-use mlc_codegen::base::{Dim, Slot, SlotDef};
+use crate::types::TensorType;
+use mlc_codegen::base::{DType, Dim, Slot, SlotDef};
 use mlc_runtime::tensor::Tensor;
 
 pub(super) const DOC: &str = "\
 Computes what only constants decide. Inside of a loop each trip by itself, so that a family of weights gives a family of \
-results. Small weights are read for it. Only ops whose kernels give the same bits are folded, no result grows by more \
+results. Small weights are read for it; matrices of bytes stay bytes, for `fold-qdq`. Only ops whose kernels give the same bits are folded, no result grows by more \
 than a few elements, and none takes more than 1 MiB.";
 
 /// A result with no more elements than this may be larger than what it is made of.
@@ -25,16 +26,31 @@ const MOST_TRIPS: i64 = 4096;
 
 /// Folds from the inputs to the outputs.
 pub(super) fn run(graph: &mut Graph) -> usize {
-    rewrite(graph, &mut Fold)
+    rewrite(graph, &mut Fold { packed: false })
 }
 
-struct Fold;
+/// Folds what is left when no product will take its integers any more.
+pub(super) fn run_rest(graph: &mut Graph) -> usize {
+    rewrite(graph, &mut Fold { packed: true })
+}
+
+struct Fold {
+    /// Whether matrices of bytes are made numbers of more bytes.
+    packed: bool,
+}
 
 impl Rule for Fold {
     fn node(&mut self, cx: &mut Rewriter, node: NodeId) -> Outcome {
-        let folded = cx.op(node).and_then(|found| fold(cx, &found));
+        let found = cx.op(node).filter(|found| self.packed || !unpacks(found));
+        let folded = found.and_then(|found| fold(cx, &found));
         folded.map_or(Outcome::Keep, Outcome::Replace)
     }
+}
+
+/// Whether an op makes wider numbers of a matrix of bytes, which a product may read as they are.
+fn unpacks(found: &Use) -> bool {
+    let bytes = |ty: &TensorType| ty.rank() > 1 && matches!(ty.dtype, DType::I8 | DType::U8);
+    matches!(found.op, OpKind::Cast | OpKind::Dequantize) && bytes(&found.types[0]) && !bytes(&found.results[0])
 }
 
 fn fold(cx: &mut Rewriter, found: &Use) -> Option<Vec<ValueId>> {

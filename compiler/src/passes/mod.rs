@@ -9,6 +9,7 @@ mod constants;
 mod cse;
 mod dce;
 mod fold;
+mod fold_qdq;
 mod fold_scales;
 mod fuse;
 mod fuse_attention;
@@ -37,6 +38,7 @@ pub static PASSES: &[Pass] = &[
     Pass { name: "cse", doc: cse::DOC, run: cse::run },
     Pass { name: "dce", doc: dce::DOC, run: dce::run },
     Pass { name: "fold", doc: fold::DOC, run: fold::run },
+    Pass { name: "fold-qdq", doc: fold_qdq::DOC, run: fold_qdq::run },
     Pass { name: "fold-scales", doc: fold_scales::DOC, run: fold_scales::run },
     Pass { name: "fuse", doc: fuse::DOC, run: fuse::run },
     Pass { name: "fuse-attention", doc: fuse_attention::DOC, run: fuse_attention::run },

@@ -38,6 +38,13 @@ impl Draw {
         .expect("a small tensor")
     }
 
+    /// Integers of all sizes.
+    pub(crate) fn integers(&mut self, dtype: DType, shape: &[usize]) -> Tensor {
+        let (low, high) = dtype.integer_range().expect("an integer type");
+        let number = |_| Scalar::from_i64(dtype, low + self.below((high - low + 1) as usize) as i64);
+        Tensor::from_fn(dtype, shape, number).expect("a small tensor")
+    }
+
     /// A weight: those of a name that ends in `var` are variances.
     fn weight(&mut self, name: &str, shape: &[usize]) -> Tensor {
         let (lo, hi) = if name.ends_with("var") { (0.2, 1.5) } else { (-1.0, 1.0) };
@@ -57,12 +64,17 @@ pub(crate) struct Bench {
 impl Bench {
     /// Checks a text, whose weights are drawn. Panics where it is not sound.
     pub(crate) fn new(text: &str, weights: &[(&str, &[usize])]) -> Bench {
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let mut draw = Draw(7);
         let drawn: Vec<(String, Tensor)> =
             weights.iter().map(|(name, shape)| ((*name).to_owned(), draw.weight(name, shape))).collect();
+        Bench::over(text, &drawn)
+    }
+
+    /// The same with these weights.
+    pub(crate) fn over(text: &str, drawn: &[(String, Tensor)]) -> Bench {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let path = folder.path().join("w.npz");
-        write_npz(&path, &drawn, false).expect("room for weights");
+        write_npz(&path, drawn, false).expect("room for weights");
         let mut sources = SourceMap::default();
         let file = sources.add("m.mdl", text);
         let weights = (!drawn.is_empty()).then_some(path);

@@ -262,7 +262,7 @@ pub(super) fn lower(d: &mut Driver, plan: &BlockPlan) {
             if !plan.is_split() {
                 return pass(d, zero, Piece::Whole);
             }
-            let (clear, numbers) = (d.leaf(x86::clear_run(4), 3), d.integer(plan.aside() / 4));
+            let (clear, numbers) = (d.leaf(x86::clear_run(4, 0), 3), d.integer(plan.aside() / 4));
             d.b.ins().call(clear, &[numbers, frame.aside, frame.aside]);
             let whole = d.integer((plan.depth - 1) / plan.chunk);
             d.each(zero, whole, 1, &mut |d, chunk| pass(d, chunk, Piece::Part));

@@ -1,7 +1,7 @@
 //! Rows of the left side brought together: what a window sees, as runs of numbers that lie side by side.
 //!
 //! A run spans the innermost axes of k that the access moves along without a gap, and at most one guard, whose axis it
-//! begins with: what lies outside of that is cleared at the run's ends.
+//! begins with: what lies outside of that is cleared, or filled, at the run's ends.
 
 use super::address::{Motion, motion};
 use super::contract::ROW_GAP;
@@ -29,16 +29,20 @@ pub(super) struct Runs<'k> {
     pub(super) depth: i64,
     /// Bytes of a number.
     bytes: i64,
+    /// The byte that numbers outside are made of.
+    fill: u8,
 }
 
 impl<'k> Runs<'k> {
     /// `None` where the access is not made of runs worth copying.
     pub(super) fn new(kernel: &'k Kernel, access: &'k Access, k: &[AxisId]) -> Option<Self> {
         let storage = kernel.buffer(access.buffer).storage;
-        if access.fill != Scalar::zero(storage.compute()) || access.values().next().is_some() {
+        let (group, bytes) = (group_of(storage).unwrap_or(1), storage.bytes_for(1)?);
+        let fills = bytes == 1 || access.fill == Scalar::zero(storage.compute());
+        if !fills || access.values().next().is_some() {
             return None;
         }
-        let (group, bytes) = (group_of(storage).unwrap_or(1), storage.bytes_for(1)?);
+        let fill = if bytes == 1 { access.fill.as_i64() as u8 } else { 0 };
         let extent = |axis: &AxisId| kernel.axis(*axis).extent.as_constant().filter(|extent| *extent > 0);
         let (last, others) = k.split_last()?;
         let place = (extent(last)? + group - 1) / group * group;
@@ -61,7 +65,7 @@ impl<'k> Runs<'k> {
         let (outer, inner) = (outer.to_vec(), inner.to_vec());
         let place = if filled { place } else { dense };
         let worth = if group > 1 { !inner.is_empty() } else { dense >= 8 };
-        worth.then_some(Runs { access, outer, inner, clipped, length: dense, each, place, depth, bytes })
+        worth.then_some(Runs { access, outer, inner, clipped, length: dense, each, place, depth, bytes, fill })
     }
 
     /// Bytes from one copied row to the next.
@@ -83,7 +87,7 @@ fn plain(index: &Index, axis: AxisId) -> bool {
 
 /// Copies rows `from..to` of axes m to consecutive places of scratch.
 pub(super) fn copy(d: &mut Driver, runs: &Runs, m: &[AxisId], from: Value, to: Value, scratch: Value) {
-    let (copy, clear) = (d.leaf(x86::copy_run(runs.bytes), 3), d.leaf(x86::clear_run(runs.bytes), 3));
+    let (copy, clear) = (d.leaf(x86::copy_run(runs.bytes), 3), d.leaf(x86::clear_run(runs.bytes, runs.fill), 3));
     d.each(from, to, 1, &mut |d, row| {
         d.unflatten(m, row);
         let number = d.b.ins().isub(row, from);

@@ -1,6 +1,6 @@
 //! Quantised operators, computed on the integers that they mean.
 //!
-//! Products of 8-bit integers are exact: in i32, and for convolutions in f64.
+//! Products of 8-bit integers are exact, in i32. Matrices of bytes stay what they are until passes have seen them.
 
 use super::super::builder::{Fault, dims};
 use super::super::items::Item;
@@ -58,6 +58,37 @@ fn spread(n: &mut Node, item: &Item, x: &Item) -> Result<Item, Fault> {
     }
 }
 
+/// Scale and zero as the ops `quantize` and `dequantize` take them, and their axis; `None` for those of blocks.
+fn plain(
+    n: &mut Node,
+    x: &Item,
+    scale: &Item,
+    zero: Option<&Item>,
+) -> Result<Option<(Item, Option<Item>, Attr)>, Fault> {
+    let own = n.build.ty(scale).dims;
+    let dims = match own.as_slice() {
+        dims if dims.iter().all(|dim| dim.as_constant() == Some(1)) => vec![],
+        [many] if n.int("block_size", 0) == 0 => vec![many.clone()],
+        _ => return Ok(None),
+    };
+    let axis = match dims.is_empty() {
+        true => Attr::None,
+        false => Attr::Int(front(n.int("axis", 1), n.build.ty(x).rank() as i64)?),
+    };
+    let scale = n.build.reshape(scale, dims.clone())?;
+    let zero = zero.map(|zero| n.build.reshape(zero, dims)).transpose()?;
+    Ok(Some((scale, zero, axis)))
+}
+
+/// A matrix of bytes as a value, so that nothing is computed from it while it is imported.
+fn kept(n: &mut Node, x: &Item) -> Item {
+    let ty = n.build.ty(x);
+    match matches!(ty.dtype, DType::I8 | DType::U8) && ty.rank() > 1 {
+        true => Item::Value(n.build.value(x)),
+        false => x.clone(),
+    }
+}
+
 /// round(x / scale) + zero, held to the type.
 fn to_integer(n: &mut Node, x: &Item, scale: &Item, zero: Option<&Item>, dtype: DType) -> Result<Item, Fault> {
     let ratio = n.op("div", &[x, scale], &[])?;
@@ -80,11 +111,10 @@ fn quantize(n: &mut Node) -> Result<Vec<Item>, Fault> {
     };
     let x = n.build.cast(&x, DType::F32)?;
     let scale = n.build.cast(&scale, DType::F32)?;
-    let one = |n: &Node, item: &Item| n.build.ty(item).dims.iter().all(|dim| dim.as_constant() == Some(1));
-    if matches!(dtype, DType::I8 | DType::U8 | DType::I16) && one(n, &scale) {
-        let scale = n.build.reshape(&scale, vec![])?;
-        let zero = zero.map(|zero| n.build.reshape(&zero, vec![])).transpose()?;
-        let attrs = [("dtype", Attr::DType(dtype))];
+    if matches!(dtype, DType::I8 | DType::U8 | DType::I16)
+        && let Some((scale, zero, axis)) = plain(n, &x, &scale, zero.as_ref())?
+    {
+        let attrs = [("dtype", Attr::DType(dtype)), ("axis", axis)];
         return n.build.ops("quantize", &[Some(&x), Some(&scale), zero.as_ref()], &attrs);
     }
     let scale = spread(n, &scale, &x)?;
@@ -94,7 +124,14 @@ fn quantize(n: &mut Node) -> Result<Vec<Item>, Fault> {
 
 fn dequantize(n: &mut Node) -> Result<Vec<Item>, Fault> {
     let (x, scale, zero) = (n.x(0)?, n.x(1)?, n.opt(2));
-    let dtype = n.build.ty(&scale).dtype;
+    let x = kept(n, &x);
+    let (dtype, own) = (n.build.ty(&scale).dtype, n.build.ty(&x).dtype);
+    if dtype.is_float()
+        && own.is_integer()
+        && let Some((scale, zero, axis)) = plain(n, &x, &scale, zero.as_ref())?
+    {
+        return n.build.ops("dequantize", &[Some(&x), Some(&scale), zero.as_ref()], &[("axis", axis)]);
+    }
     let scale = spread(n, &scale, &x)?;
     let mut wide = n.build.cast(&x, dtype)?;
     if let Some(zero) = zero {
@@ -121,11 +158,12 @@ fn dynamic(n: &mut Node) -> Result<Vec<Item>, Fault> {
     Ok(vec![y, scale, zero])
 }
 
-/// x - zero in another type; a zero of one axis belongs to `axis` of x.
-fn centered(n: &mut Node, x: &Item, zero: Option<&Item>, axis: usize, dtype: DType) -> Result<Item, Fault> {
-    let wide = n.build.cast(x, dtype)?;
+/// x - zero in i32; a zero of one axis belongs to `axis` of x.
+fn centered(n: &mut Node, x: &Item, zero: Option<&Item>, axis: usize) -> Result<Item, Fault> {
+    let x = kept(n, x);
+    let wide = n.build.cast(&x, DType::I32)?;
     let Some(zero) = zero else { return Ok(wide) };
-    let zero = n.build.cast(zero, dtype)?;
+    let zero = n.build.cast(zero, DType::I32)?;
     let zero = along(n, &zero, &wide, axis)?;
     n.op("sub", &[&wide, &zero], &[])
 }
@@ -152,17 +190,16 @@ fn last(n: &Node, item: &Item, back: usize) -> usize {
 
 fn matmul_integer(n: &mut Node) -> Result<Vec<Item>, Fault> {
     let (a, b, za, zb) = (n.x(0)?, n.x(1)?, n.opt(2), n.opt(3));
-    let a = centered(n, &a, za.as_ref(), last(n, &a, 2), DType::I32)?;
-    let b = centered(n, &b, zb.as_ref(), last(n, &b, 1), DType::I32)?;
+    let a = centered(n, &a, za.as_ref(), last(n, &a, 2))?;
+    let b = centered(n, &b, zb.as_ref(), last(n, &b, 1))?;
     Ok(vec![n.op("matmul", &[&a, &b], &[])?])
 }
 
 fn conv_integer(n: &mut Node) -> Result<Vec<Item>, Fault> {
     let (x, w, zx, zw) = (n.x(0)?, n.x(1)?, n.opt(2), n.opt(3));
-    let x = centered(n, &x, zx.as_ref(), 1, DType::F64)?;
-    let w = centered(n, &w, zw.as_ref(), 0, DType::F64)?;
-    let y = convolved(n, &x, &w, None, 1)?;
-    Ok(vec![n.build.cast(&y, DType::I32)?])
+    let x = centered(n, &x, zx.as_ref(), 1)?;
+    let w = centered(n, &w, zw.as_ref(), 0)?;
+    Ok(vec![convolved(n, &x, &w, None, 1)?])
 }
 
 /// y * (scale of both operands / scale of the result), and then as `to_integer`.
@@ -181,8 +218,8 @@ fn qlinear_matmul(n: &mut Node) -> Result<Vec<Item>, Fault> {
     let (b, sb, zb) = (n.x(3)?, n.x(4)?, n.x(5)?);
     let (sy, zy) = (n.x(6)?, n.x(7)?);
     let (row, column) = (last(n, &a, 2), last(n, &b, 1));
-    let left = centered(n, &a, Some(&za), row, DType::I32)?;
-    let right = centered(n, &b, Some(&zb), column, DType::I32)?;
+    let left = centered(n, &a, Some(&za), row)?;
+    let right = centered(n, &b, Some(&zb), column)?;
     let y = n.op("matmul", &[&left, &right], &[])?;
     let (sa, sb) = (along(n, &sa, &a, row)?, along(n, &sb, &b, column)?);
     let (sy, zy) = (along(n, &sy, &y, row)?, along(n, &zy, &y, row)?);
@@ -193,9 +230,9 @@ fn qlinear_conv(n: &mut Node) -> Result<Vec<Item>, Fault> {
     let (x, sx, zx) = (n.x(0)?, n.x(1)?, n.x(2)?);
     let (w, sw, zw) = (n.x(3)?, n.x(4)?, n.x(5)?);
     let (sy, zy, bias) = (n.x(6)?, n.x(7)?, n.opt(8));
-    let x = centered(n, &x, Some(&zx), 1, DType::F64)?;
-    let w = centered(n, &w, Some(&zw), 0, DType::F64)?;
-    let bias = bias.map(|bias| n.build.cast(&bias, DType::F64)).transpose()?;
+    let x = centered(n, &x, Some(&zx), 1)?;
+    let w = centered(n, &w, Some(&zw), 0)?;
+    let bias = bias.map(|bias| n.build.cast(&bias, DType::I32)).transpose()?;
     let y = convolved(n, &x, &w, bias.as_ref(), 3)?;
     let (sx, sw) = (along(n, &sx, &y, 1)?, along(n, &sw, &y, 1)?);
     let (sy, zy) = (along(n, &sy, &y, 1)?, along(n, &zy, &y, 1)?);
