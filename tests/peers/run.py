@@ -92,7 +92,10 @@ def build_mlc(name, ports, threads, mlc):
     """Builds the twin with the workload's dims; gives what tells `resident` to run it."""
     artifact, folder = MADE / f"{name}.mlc", MADE / "io" / name
     dims = [word for dim, value in ports["dims"].items() for word in ("-D", f"{dim}={value}")]
-    model = [HERE / f"{ports['twin']}.mdl", "--weights", MADE / f"{ports['weights']}.safetensors"]
+    if "twin" not in ports:
+        model, dims = [MADE / f"{name}.onnx"], []
+    else:
+        model = [HERE / f"{ports['twin']}.mdl", "--weights", MADE / f"{ports['weights']}.safetensors"]
     if "call" in ports:
         model = [ROOT / "examples" / f"{ports['twin']}.mdl"]
     build = [mlc / "mlc", "build", *model, *dims, "-o", artifact]
@@ -101,7 +104,7 @@ def build_mlc(name, ports, threads, mlc):
         raise Refused(built.stderr.strip().splitlines()[0])
     files = lambda keys: {key: str(folder / f"in_{key}.npy") for key in keys}
     job = dict(model=str(artifact), threads=threads, outputs=str(MADE / f"{name}.out.npz"), call=dict(inputs=files(ports["inputs"])))
-    if ports["twin"] == "gpt2":
+    if ports.get("twin") == "gpt2":
         caches = {key: str(folder / f"twin_{key}.npy") for key in ("keys", "values")}
         job["before"] = [dict(entry="remember", inputs=caches)]
         job["call"] = dict(entry="step", inputs=files(["input_ids"]), sizes=dict(past=256))
@@ -234,7 +237,7 @@ def main():
     subprocess.run(list(map(str, compile_limits)), check=True)
     undisturbed(range(os.cpu_count()))
     manifest = json.loads((MADE / "manifest.json").read_text())
-    workloads = options.workloads or [name for name in manifest if "90" not in name and "int8" not in name]
+    workloads = options.workloads or [name for name in manifest if "90" not in name and not name.endswith(("int8", "dyn8"))]
     rows = []
     for name in workloads:
         for threads in options.threads:
