@@ -3,6 +3,7 @@
 mod support;
 
 use mlc_codegen::base::{DType, Scalar, Storage};
+use mlc_codegen::cpu::panels::wanted;
 use mlc_codegen::kernel::*;
 use support::build::{Build, slot};
 use support::{CLOSE, EXACT, Random, hold, random_bytes};
@@ -34,8 +35,12 @@ impl Slide {
         [n, y, x, c, dy, dx]
     }
 
-    fn picture(&self, b: &mut Build, [n, y, x, c, dy, dx]: [AxisId; 6], fill: f32) -> ExprId {
-        let buffer = b.input(DType::F32);
+    fn picture(&self, b: &mut Build, axes: [AxisId; 6], fill: f32) -> ExprId {
+        self.picture_of(b, axes, DType::F32, Scalar::F32(fill))
+    }
+
+    fn picture_of(&self, b: &mut Build, [n, y, x, c, dy, dx]: [AxisId; 6], dtype: DType, fill: Scalar) -> ExprId {
+        let buffer = b.input(dtype);
         let at = |outer, inner| Index::affine(vec![(outer, self.stride), (inner, self.dilation)], -self.pad);
         let coords = vec![
             Coord::new(Index::axis(n), self.size[0] * self.size[1] * self.channels),
@@ -43,7 +48,7 @@ impl Slide {
             Coord::new(at(x, dx), self.channels).guarded(self.size[1]),
             Coord::new(Index::axis(c), 1),
         ];
-        b.read(Access::new(buffer, coords, Scalar::F32(fill)))
+        b.read(Access::new(buffer, coords, fill))
     }
 
     fn elements(&self, batch: i64) -> [i64; 2] {
@@ -113,6 +118,50 @@ fn depthwise_convolutions() {
             let sizes = [read, slide.channels * taps, slide.channels, written, written];
             let buffers = sizes.map(|elements| random_bytes(F32, elements, &mut random));
             hold(&depthwise(slide, channels_first), &[batch], &buffers, expected_path(), CLOSE);
+        }
+    }
+}
+
+/// The same of bytes about a zero point: an exact sum, its scale, and bytes again.
+fn depthwise_of_bytes(slide: Slide, sides: [DType; 2], fill: i32) -> Kernel {
+    let mut b = Build::new(&format!("depthwise of {sides:?} {slide:?}"));
+    let axes @ [n, y, x, c, dy, dx] = slide.axes(&mut b);
+    let picture = slide.picture_of(&mut b, axes, sides[0], Scalar::I32(fill));
+    let (w, scale, out) = (b.input(sides[1]), b.input(DType::F32), b.output(sides[0]));
+    let filter = b.read_dense(w, &[c, dy, dx]);
+    let value = b.binary(Binary::Mul, filter, picture);
+    let sum = b.0.expr.push(Node::Cell(0));
+    let sum = b.0.expr.convert(DType::F32, sum);
+    let scale = b.read_dense(scale, &[c]);
+    let sum = b.binary(Binary::Mul, sum, scale);
+    let sum = b.unary(Unary::Round, sum);
+    let result = b.0.expr.push(Node::Convert(sides[0], sum));
+    let stores = vec![b.store_dense(out, &[n, y, x, c], result)];
+    b.finish(Body::Reduce(Reduce { over: vec![dy, dx], folds: vec![Fold { kind: FoldKind::Sum, value }], stores }))
+}
+
+#[test]
+fn depthwise_convolutions_of_bytes() {
+    for (i, slide) in slides().into_iter().enumerate() {
+        for (sides, fill) in [([DType::U8, DType::I8], 131), ([DType::I8, DType::I8], -7), ([DType::U8, DType::U8], 0)]
+        {
+            let mut random = Random(0xb17e + i as u64);
+            let ([read, written], taps) = (slide.elements(2), slide.window[0] * slide.window[1]);
+            let sizes = [
+                (sides[0], read),
+                (sides[1], slide.channels * taps),
+                (DType::F32, slide.channels),
+                (sides[0], written),
+            ];
+            let mut buffers = sizes.map(|(dtype, count)| random_bytes(Storage::Plain(dtype), count, &mut random));
+            let kernel = depthwise_of_bytes(slide, sides, fill);
+            hold(&kernel, &[2], &buffers, expected_path(), EXACT);
+            let Some((panels, laid_out)) = wanted(&kernel, BufferId(1)) else {
+                assert!(slide.channels < 8, "filters are laid out when a model is built");
+                continue;
+            };
+            buffers[1] = panels.pack(&buffers[1]);
+            hold(&laid_out, &[2], &buffers, expected_path(), EXACT);
         }
     }
 }

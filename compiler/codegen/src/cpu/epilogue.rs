@@ -46,12 +46,7 @@ impl<'k> Epilogue<'k> {
         tile: &[AxisId],
         summed: &[AxisId],
     ) -> Option<Self> {
-        let along = |store: &Store| {
-            let still = summed.iter().all(|over| !kernel.access_mentions(&store.access, *over));
-            let stored = kernel.buffer(store.access.buffer).storage;
-            still && stored.compute() == types.of(store.value) && is_row_of_bytes(kernel, &store.access, lanes)
-        };
-        let all = stores.iter().all(along);
+        let all = stores.iter().all(|store| lies_along_of_bytes(kernel, types, store, lanes, summed));
         Self::over(kernel, types, stores, lanes, tile, summed, &is_row_of_bytes).filter(|_| all)
     }
 
@@ -115,6 +110,14 @@ impl<'k> Epilogue<'k> {
     pub(super) fn moves(&self) -> impl Iterator<Item = bool> + '_ {
         let fixed = (!self.fixed.is_empty()).then_some(false);
         self.rows.iter().map(|_| true).chain(fixed).chain(self.stored.iter().map(|_| true))
+    }
+
+    /// For each of the same pointers, the bytes of a number that it moves by, or 0.
+    pub(super) fn sizes(&self, kernel: &'k Kernel) -> impl Iterator<Item = i64> + '_ {
+        let size = |access: &Access| if byte_of(kernel, access).is_some() { 1 } else { 4 };
+        let rows = self.rows.iter().map(move |(_, operand, _)| size(kernel.operand(*operand)));
+        let fixed = (!self.fixed.is_empty()).then_some(0);
+        rows.chain(fixed).chain(self.stores.iter().map(move |store| size(&store.access)))
     }
 
     /// Elements between neighbours of each store.
@@ -187,4 +190,17 @@ pub(super) fn lies_along(kernel: &Kernel, types: &Types, store: &Store, axis: Ax
     let still = summed.iter().all(|over| !kernel.access_mentions(&store.access, *over));
     let single = kernel.buffer(store.access.buffer).storage == Storage::Plain(DType::F32);
     still && single && types.of(store.value) == DType::F32 && is_row(kernel, &store.access, axis)
+}
+
+/// The same of 32-bit numbers or bytes, in the type that they are computed in.
+pub(super) fn lies_along_of_bytes(
+    kernel: &Kernel,
+    types: &Types,
+    store: &Store,
+    axis: AxisId,
+    summed: &[AxisId],
+) -> bool {
+    let still = summed.iter().all(|over| !kernel.access_mentions(&store.access, *over));
+    let stored = kernel.buffer(store.access.buffer).storage;
+    still && stored.compute() == types.of(store.value) && is_row_of_bytes(kernel, &store.access, axis)
 }

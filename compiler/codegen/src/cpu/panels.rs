@@ -50,7 +50,7 @@ struct Side {
 
 impl Panels {
     /// What an access makes of its buffer, where that is a matrix whatever the sizes.
-    fn new(kernel: &Kernel, access: &Access, n: AxisId, k: &[AxisId], width: i64) -> Option<Panels> {
+    fn new(kernel: &Kernel, access: &Access, n: AxisId, k: &[AxisId], (width, group): (i64, i64)) -> Option<Panels> {
         let side = |axis: AxisId| {
             let extent = kernel.axis(axis).extent.as_constant().filter(|extent| *extent > 0)?;
             let step = match motion(kernel, access, axis) {
@@ -74,7 +74,7 @@ impl Panels {
         }
         let start = start.as_constant().filter(|start| *start >= 0)?;
         let storage = kernel.buffer(access.buffer).storage;
-        let (group, bytes) = (group_of(storage)?, storage.bytes_for(1)? as usize);
+        let bytes = storage.bytes_for(1)? as usize;
         let depth = k.iter().map(|axis| side(*axis)).collect::<Option<_>>()?;
         let panels = Panels { start, columns: side(n)?, depth, width, group, bytes };
         panels.counted()?;
@@ -139,23 +139,23 @@ pub fn wanted(kernel: &Kernel, buffer: BufferId) -> Option<(Panels, Kernel)> {
     let mut reads = (0..).map(OperandId).zip(&kernel.operands).filter(|(_, access)| access.buffer == buffer);
     let (Some((operand, access)), None) = (reads.next(), reads.next()) else { return None };
     let window = as_window(kernel).unwrap_or_else(|| kernel.clone());
-    let (n, k, width, body) = match WindowPlan::new(&window, Isa::Avx2).filter(|_| group == 1) {
+    let (n, k, form, body) = match WindowPlan::new(&window, Isa::Avx2) {
         Some(plan) => {
             let n = plan.lanes();
             if motion(kernel, access, n) == Motion::Step(Dim::from(1)) {
                 return None;
             }
-            (n, plan.reduce.over.clone(), kernel.axis(n).extent.as_constant()?, kernel.body.clone())
+            (n, plan.reduce.over.clone(), (kernel.axis(n).extent.as_constant()?, 1), kernel.body.clone())
         }
         None => {
             let contract = with_right_side(kernel, operand)?;
-            (contract.n[0], contract.k.clone(), PANEL, Body::Contract(contract))
+            (contract.n[0], contract.k.clone(), (PANEL, group), Body::Contract(contract))
         }
     };
-    let panels = Panels::new(kernel, access, n, &k, width).filter(|panels| panels.columns.extent >= FEWEST)?;
+    let panels = Panels::new(kernel, access, n, &k, form).filter(|panels| panels.columns.extent >= FEWEST)?;
     let mut laid_out = Kernel { body, ..kernel.clone() };
-    laid_out.operands[operand.0 as usize] = packed_panels(kernel, buffer, n, &k, width);
-    let fits = group == 1 || IntegerPlan::new(&laid_out, Isa::Avx2).is_some();
+    laid_out.operands[operand.0 as usize] = panels_of(kernel, buffer, n, &k, form);
+    let fits = form.1 == 1 || IntegerPlan::new(&laid_out, Isa::Avx2).is_some();
     fits.then_some((panels, laid_out))
 }
 
@@ -190,8 +190,12 @@ fn with_right_side(kernel: &Kernel, operand: OperandId) -> Option<Contract> {
 /// Element (k, n) of panels, `k` being axes of which the last is innermost. Whoever packs a weight so fills the last panel,
 /// and the last group of the innermost axis, with zeros.
 pub fn packed_panels(kernel: &Kernel, buffer: BufferId, n: AxisId, k: &[AxisId], width: i64) -> Access {
+    let group = group_of(kernel.buffer(buffer).storage).expect("only what is kept in panels is packed");
+    panels_of(kernel, buffer, n, k, (width, group))
+}
+
+fn panels_of(kernel: &Kernel, buffer: BufferId, n: AxisId, k: &[AxisId], (width, group): (i64, i64)) -> Access {
     let storage = kernel.buffer(buffer).storage;
-    let group = group_of(storage).expect("only what is kept in panels is packed");
     let part = |axis, div, modulus| Index { terms: vec![(axis, 1)], plus: Dim::from(0), div, modulus };
     let mut coords = Vec::new();
     let mut stride = Dim::from(width * group);

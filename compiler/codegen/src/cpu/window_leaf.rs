@@ -14,12 +14,11 @@ type Vector = <Wide as Arithmetic>::Value;
 /// The bytes of the leaf for a run of rows and the neighbours of a tile, which say what of their windows lies inside.
 pub(super) fn emit(plan: &WindowPlan, row: &Inside, places: &[Inside]) -> Result<Vec<u8>, OutOfRegisters> {
     let vector = plan.width.lanes() * 4;
-    let moves = plan.reads.iter().map(|read| read.varies).chain(plan.epilogue.moves());
-    let cursor = |(place, moves)| Cursor {
+    let cursor = |(place, size)| Cursor {
         start: Start::Listed { list: 1, place },
-        bytes: if moves { vector * plan.together } else { 0 },
+        bytes: size * plan.width.lanes() * plan.together,
     };
-    let cursors: Vec<Cursor> = moves.enumerate().map(cursor).collect();
+    let cursors: Vec<Cursor> = plan.sizes().enumerate().map(cursor).collect();
     Wide::chain(plan.width, |e| {
         e.each_step(0, &cursors, 1, &mut |e, _| {
             let sums = folded(e, plan, row, places);
@@ -44,7 +43,7 @@ fn folded(e: &mut Wide, plan: &WindowPlan, row: &Inside, places: &[Inside]) -> V
                 continue;
             }
             let mut shared = HashMap::new();
-            for (vector, sum) in (0..).zip(sums) {
+            for (vector, sum) in (0i64..).zip(sums) {
                 let mut read = |e: &mut Wide, id: ExprId| {
                     let number = plan.reads.iter().position(|read| read.node == id)?;
                     let read = &plan.reads[number];
@@ -55,19 +54,22 @@ fn folded(e: &mut Wide, plan: &WindowPlan, row: &Inside, places: &[Inside]) -> V
                     if !read.varies {
                         return Some(*shared.entry(number).or_insert_with(|| e.broadcast(number, bytes)));
                     }
-                    let bytes = bytes + vector * plan.width.lanes() as i32 * 4;
-                    Some(*loaded.entry((number, bytes)).or_insert_with(|| e.load(number, bytes)))
+                    let bytes = bytes + (vector * plan.width.lanes() * read.size()) as i32;
+                    Some(*loaded.entry((number, bytes)).or_insert_with(|| match read.byte {
+                        None => e.load(number, bytes),
+                        Some(dtype) => e.load_bytes(number, bytes, dtype == DType::I8),
+                    }))
                 };
                 *sum = Some(step(e, plan, fold, *sum, &mut read));
             }
         }
     }
-    let start = fold.kind.start(DType::F32);
+    let start = fold.kind.start(plan.dtype);
     sums.into_iter().map(|sum| sum.unwrap_or_else(|| e.constant(start))).collect()
 }
 
 fn offset(read: &Read, tap: usize, neighbour: i64) -> i32 {
-    ((read.taps[tap] + neighbour * read.next) * 4) as i32
+    ((read.taps[tap] + neighbour * read.next) * read.size()) as i32
 }
 
 /// Whether what is read outside changes nothing.
@@ -75,7 +77,7 @@ fn is_neutral(plan: &WindowPlan, fold: &Fold, inside: &dyn Fn(usize) -> bool) ->
     let outside = |read: &usize| !inside(*read);
     (0..plan.reads.len()).filter(outside).any(|read| {
         let read = &plan.reads[read];
-        read.node == fold.value && plan.kernel.operand(read.operand).fill == fold.kind.start(DType::F32)
+        read.node == fold.value && plan.kernel.operand(read.operand).fill == fold.kind.start(plan.dtype)
     })
 }
 
@@ -95,9 +97,9 @@ fn step(
     if let (Some((a, b)), Some(sum)) = (product, sum) {
         let nodes: Vec<ExprId> = plan.value_nodes.iter().copied().filter(|id| *id != fold.value).collect();
         let values = computed(e, plan.kernel, &plan.types, &nodes, read);
-        return e.multiply_add(DType::F32, of(&values, a), of(&values, b), sum);
+        return e.multiply_add(plan.dtype, of(&values, a), of(&values, b), sum);
     }
     let values = computed(e, plan.kernel, &plan.types, &plan.value_nodes, read);
     let value = of(&values, fold.value);
-    sum.map_or(value, |sum| expr::binary(e, fold.kind.combine(DType::F32), DType::F32, sum, value))
+    sum.map_or(value, |sum| expr::binary(e, fold.kind.combine(plan.dtype), plan.dtype, sum, value))
 }

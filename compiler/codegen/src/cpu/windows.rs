@@ -7,9 +7,9 @@
 //! compute is the same, bit by bit, and both belong to one part.
 
 use super::address::{Motion, motion};
-use super::chain::{POINTERS, computes, is_word};
+use super::chain::{POINTERS, byte_of, computes, is_word};
 use super::driver::Driver;
-use super::epilogue::{Epilogue, constant_step, lies_along};
+use super::epilogue::{Epilogue, constant_step, lies_along_of_bytes};
 use super::left::Runs;
 use super::select::{Isa, is_unit};
 use super::window_leaf;
@@ -20,7 +20,7 @@ use crate::kernel::{
     Types,
 };
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::F32;
+use cranelift_codegen::ir::types::{F32, I8};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Windows of more places are folded in loops.
@@ -45,15 +45,26 @@ pub(super) struct Read {
     pub(super) varies: bool,
     /// Whether its channels do not lie side by side, so that it is laid out `[tap][channel]` in scratch first.
     packed: bool,
+    /// The type of its numbers where they are bytes.
+    pub(super) byte: Option<DType>,
     /// Elements from the first place of the first window to that of each tap, and to the next window.
     pub(super) taps: Vec<i64>,
     pub(super) next: i64,
+}
+
+impl Read {
+    /// Bytes of a number.
+    pub(super) fn size(&self) -> i64 {
+        if self.byte.is_some() { 1 } else { 4 }
+    }
 }
 
 /// How a kernel runs.
 pub(super) struct WindowPlan<'k> {
     pub(super) kernel: &'k Kernel,
     pub(super) types: Types,
+    /// What is folded: f32, or i32 of bytes.
+    pub(super) dtype: DType,
     pub(super) reduce: &'k Reduce,
     pub(super) width: Width,
     /// The axis of the lanes, and its extent.
@@ -88,7 +99,8 @@ impl<'k> WindowPlan<'k> {
         let Body::Reduce(reduce) = &kernel.body else { return None };
         let (width, types) = (isa.wide()?, kernel.types().ok()?);
         let [fold] = &reduce.folds[..] else { return None };
-        if types.of(fold.value) != DType::F32 {
+        let dtype = types.of(fold.value);
+        if !matches!(dtype, DType::F32 | DType::I32) {
             return None;
         }
         let taps = positions(kernel, &reduce.over)?;
@@ -96,7 +108,7 @@ impl<'k> WindowPlan<'k> {
             (0..kernel.axes.len() as u32).map(AxisId).filter(|a| !reduce.over.contains(a)).collect();
         let side_by_side = |axis: &&AxisId| {
             let mut stores = reduce.stores.iter();
-            stores.all(|store| lies_along(kernel, &types, store, **axis, &reduce.over))
+            stores.all(|store| lies_along_of_bytes(kernel, &types, store, **axis, &reduce.over))
         };
         let lanes = *rows.iter().rev().find(side_by_side)?;
         let channels = kernel.axis(lanes).extent.as_constant().filter(|channels| *channels >= width.lanes())?;
@@ -106,10 +118,11 @@ impl<'k> WindowPlan<'k> {
         let outer: Vec<AxisId> = rows.iter().copied().filter(|axis| *axis != lanes && Some(*axis) != along).collect();
         let value_nodes = kernel.reachable(&[fold.value]);
         let tile: Vec<AxisId> = along.into_iter().collect();
-        let epilogue = Epilogue::new(kernel, &types, &reduce.stores, lanes, &tile, &reduce.over)?;
+        let epilogue = Epilogue::of_bytes(kernel, &types, &reduce.stores, lanes, &tile, &reduce.over)?;
         let mut plan = WindowPlan {
             kernel,
             types,
+            dtype,
             reduce,
             width,
             lanes,
@@ -145,10 +158,16 @@ impl<'k> WindowPlan<'k> {
         self.width.lanes() * self.together
     }
 
+    /// For each pointer of a leaf, the bytes that it moves by with a channel.
+    pub(super) fn sizes(&self) -> impl Iterator<Item = i64> {
+        let reads = self.reads.iter().map(|read| if read.varies { read.size() } else { 0 });
+        reads.chain(self.epilogue.sizes(self.kernel))
+    }
+
     /// Bytes of scratch for each part.
     pub(super) fn scratch(&self) -> Dim {
         let packed = self.reads.iter().filter(|read| read.packed);
-        Dim::from(packed.map(|read| read.taps.len() as i64 * self.channels * 4).sum::<i64>())
+        Dim::from(packed.map(|read| read.taps.len() as i64 * self.channels * read.size()).sum::<i64>())
     }
 
     fn find_reads(&mut self, taps: &[Vec<i64>]) -> Option<()> {
@@ -172,8 +191,9 @@ impl<'k> WindowPlan<'k> {
     fn read(&self, node: ExprId, operand: OperandId, taps: &[Vec<i64>]) -> Option<Read> {
         let (kernel, access) = (self.kernel, self.kernel.operand(operand));
         let buffer = kernel.buffer(access.buffer);
-        if buffer.storage != Storage::Plain(DType::F32) || buffer.role != Role::Read || access.values().next().is_some()
-        {
+        let byte = byte_of(kernel, access);
+        let plain = byte.is_some() || buffer.storage == Storage::Plain(DType::F32);
+        if !plain || buffer.role != Role::Read || access.values().next().is_some() {
             return None;
         }
         let lanes = match motion(kernel, access, self.lanes) {
@@ -183,6 +203,9 @@ impl<'k> WindowPlan<'k> {
         };
         let steps: Vec<i64> =
             (self.reduce.over.iter()).map(|axis| constant_step(kernel, access, *axis)).collect::<Option<_>>()?;
+        if byte.is_some() && lanes == 0 {
+            return None;
+        }
         let packed = !matches!(lanes, 0 | 1);
         let constant = access.coords.iter().all(|coord| coord.guard.is_none())
             && self.along.iter().chain(&self.outer).all(|axis| !kernel.access_mentions(access, *axis));
@@ -194,7 +217,7 @@ impl<'k> WindowPlan<'k> {
             false => tap.iter().zip(&steps).map(|(place, step)| place * step).sum(),
         };
         let taps = taps.iter().enumerate().map(offset).collect();
-        Some(Read { node, operand, varies: lanes != 0, packed, taps, next: self.next(access)? })
+        Some(Read { node, operand, varies: lanes != 0, packed, byte, taps, next: self.next(access)? })
     }
 
     /// Elements from one neighbour of a tile to the next.
@@ -384,16 +407,9 @@ pub(super) fn lower(d: &mut Driver, plan: &WindowPlan) {
                 call(d, &leaves, chosen, &pointers, list, count);
                 if rest > 0 {
                     let one = d.integer(1);
-                    let moved: Vec<(Value, bool)> = (pointers.iter())
-                        .map(|(at, varies)| {
-                            let at = if *varies {
-                                d.b.ins().iadd_imm_s(*at, (plan.channels - plan.step()) * 4)
-                            } else {
-                                *at
-                            };
-                            (at, *varies)
-                        })
-                        .collect();
+                    let skipped = plan.channels - plan.step();
+                    let moved: Vec<(Value, i64)> =
+                        pointers.iter().map(|(at, size)| (d.b.ins().iadd_imm_s(*at, skipped * size), *size)).collect();
                     call(d, &leaves, chosen, &moved, list, one);
                 }
             });
@@ -427,8 +443,8 @@ fn place(d: &mut Driver, plan: &WindowPlan, tile: Value, vector: Value) {
     d.forget();
 }
 
-/// Pointers to what a leaf reads and writes, and whether they move with the channels.
-fn pointers(d: &mut Driver, plan: &WindowPlan, packed: &[Option<Value>], block: Value) -> Vec<(Value, bool)> {
+/// Pointers to what a leaf reads and writes, and the bytes that each moves by with a channel.
+fn pointers(d: &mut Driver, plan: &WindowPlan, packed: &[Option<Value>], block: Value) -> Vec<(Value, i64)> {
     let at = |d: &mut Driver, access: &Access| {
         let (element, _) = d.element(access, None);
         d.address(access, element)
@@ -438,23 +454,23 @@ fn pointers(d: &mut Driver, plan: &WindowPlan, packed: &[Option<Value>], block: 
         let pointer = match packed {
             Some(packed) => {
                 let channel = d.positions[plan.lanes.0 as usize].expect("just bound");
-                let bytes = d.times(channel, 4);
+                let bytes = d.times(channel, read.size());
                 d.offset(*packed, bytes)
             }
             None => at(d, plan.kernel.operand(read.operand)),
         };
-        pointers.push((pointer, read.varies));
+        pointers.push(pointer);
     }
     for (_, operand, _) in &plan.epilogue.rows {
-        pointers.push((at(d, plan.kernel.operand(*operand)), true));
+        pointers.push(at(d, plan.kernel.operand(*operand)));
     }
     if !plan.epilogue.fixed.is_empty() {
-        pointers.push((block, false));
+        pointers.push(block);
     }
     for store in &plan.reduce.stores {
-        pointers.push((at(d, &store.access), true));
+        pointers.push(at(d, &store.access));
     }
-    pointers
+    pointers.into_iter().zip(plan.sizes()).collect()
 }
 
 /// Runs the chosen leaf.
@@ -462,7 +478,7 @@ fn call(
     d: &mut Driver,
     leaves: &[cranelift_codegen::ir::FuncRef],
     chosen: Value,
-    pointers: &[(Value, bool)],
+    pointers: &[(Value, i64)],
     list: Value,
     count: Value,
 ) {
@@ -511,19 +527,19 @@ fn pack(d: &mut Driver, plan: &WindowPlan) -> Vec<Option<Value>> {
                 let moved = d.b.ins().imul(tap, extent);
                 tap = d.b.ins().iadd(moved, d.positions[axis.0 as usize].expect("bound by the loop"));
             }
-            let skipped = d.times(tap, plan.channels * 4);
+            let skipped = d.times(tap, plan.channels * read.size());
             let row = d.offset(start, skipped);
             d.each(zero, channels, 1, &mut |d, channel| {
                 d.positions[plan.lanes.0 as usize] = Some(channel);
                 let (element, _) = d.element(access, None);
                 let from = d.address(access, element);
-                let number = d.read(F32, from, 0);
-                let bytes = d.times(channel, 4);
+                let number = d.read(if read.byte.is_some() { I8 } else { F32 }, from, 0);
+                let bytes = d.times(channel, read.size());
                 let to = d.offset(row, bytes);
                 d.write(number, to, 0);
             });
         });
-        next = d.b.ins().iadd_imm_s(next, read.taps.len() as i64 * plan.channels * 4);
+        next = d.b.ins().iadd_imm_s(next, read.taps.len() as i64 * plan.channels * read.size());
         free = next;
     }
     places
