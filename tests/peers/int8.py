@@ -21,9 +21,8 @@ HERE = Path(__file__).resolve().parent
 MADE = HERE / "made"
 WORKLOADS = ["mlp_b1", "mlp_b32", "mlp_b1024", "mlplarge_b1", "mlplarge_b32", "minilm_b1_s16", "minilm_b1_s128", "mobilenetv2"]
 DYNAMIC = ["minilm_b1_s16", "minilm_b1_s128"]
-# A step of 8 bits more or less here and there adds up to this share of the largest value; a runtime that is further off
-# saturated.
-TOLERANCE = 0.1
+# A step of 8 bits more or less here and there adds up from layer to layer; onnxruntime with and without optimisation differ so.
+TOLERANCE = 0.5
 
 
 class Inputs(CalibrationDataReader):

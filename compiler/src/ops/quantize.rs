@@ -6,7 +6,7 @@ use super::{At, Blame, Build};
 use super::{Call, Default, EvalError, Infer, Kind, Lowering, Op, OpError, Param, Signature};
 use crate::types::TensorType;
 use mlc_codegen::base::{DType, Dim, Scalar};
-use mlc_codegen::kernel::{Binary, ExprId, Unary};
+use mlc_codegen::kernel::{ExprId, Unary};
 use mlc_runtime::tensor::Tensor;
 
 /// One of the two directions.
@@ -27,7 +27,7 @@ pub(super) static QUANTIZE: Quantize = Quantize {
         name: "quantize",
         params: &[X, SCALE, ZERO, AXIS, GROUP, Param::optional("dtype", Kind::DType, Default::None)],
         result: "the dims of x, of `dtype`, which is i8 where it is not given",
-        doc: "round(x / scale) + zero, ties to even, held to the range of `dtype` (i8, u8, i16, i32). `scale` and `zero` are \
+        doc: "round(x * (1 / scale)) + zero, ties to even, held to the range of `dtype` (i8, u8, i16, i32). `scale` and `zero` are \
               scalars, or have one element for each position of `axis`, or with `group` the dims of x with that axis \
               divided by it.",
         example: "let y = quantize(x, 0.05, dtype = i8)",
@@ -134,18 +134,17 @@ impl Quantize {
     }
 
     fn down(&self, k: &mut dyn Build, call: &Call, x: ExprId, scale: ExprId, zero: Option<ExprId>) -> ExprId {
-        let (compute, dtype) = (call.input(0).dtype.compute(), target(call));
-        let (low, high) = dtype.integer_range().expect("an integer type");
-        let scaled = k.div(x, scale);
+        let compute = call.input(0).dtype.compute();
+        // One quotient for all elements of a scale; converting holds to the range.
+        let one = k.number(compute, 1.0);
+        let inverse = k.div(one, scale);
+        let scaled = k.mul(x, inverse);
         let mut value = k.unary(Unary::Round, scaled);
         if let Some(zero) = zero {
             let zero = k.convert(compute, zero);
             value = k.add(value, zero);
         }
-        let (low, high) = (k.number(compute, low as f64), k.number(compute, high as f64));
-        let value = k.binary(Binary::Max, value, low);
-        let value = k.binary(Binary::Min, value, high);
-        k.convert(dtype, value)
+        k.convert(target(call), value)
     }
 
     fn up(&self, k: &mut dyn Build, call: &Call, x: ExprId, scale: ExprId, zero: Option<ExprId>) -> ExprId {
@@ -184,10 +183,10 @@ impl Op for Quantize {
                 return Scalar::F64(x.get(i).as_i64().wrapping_sub(zero) as f64 * scale);
             }
             let (low, high) = dtype.integer_range().expect("an integer type");
-            let quotient = x.get(i).as_f64() / scale;
-            // The quotient is rounded to f32 first: the definition is of f32, where a tie may be no tie in f64.
-            let quotient = if x.dtype() == DType::F64 { quotient } else { f64::from(quotient as f32) };
-            Scalar::F64((quotient.round_ties_even() + zero as f64).clamp(low as f64, high as f64))
+            // Both are rounded to f32: the definition is of f32, where a tie may be no tie in f64.
+            let rounded = |value: f64| if x.dtype() == DType::F64 { value } else { f64::from(value as f32) };
+            let scaled = rounded(x.get(i).as_f64() * rounded(1.0 / scale));
+            Scalar::F64((scaled.round_ties_even() + zero as f64).clamp(low as f64, high as f64))
         };
         Ok(vec![from_scalars(dtype, shape, value)?])
     }

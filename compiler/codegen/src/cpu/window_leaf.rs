@@ -52,7 +52,10 @@ fn folded(e: &mut Wide, plan: &WindowPlan, row: &Inside, places: &[Inside]) -> V
                     }
                     let bytes = offset(read, tap, neighbour);
                     if !read.varies {
-                        return Some(*shared.entry(number).or_insert_with(|| e.broadcast(number, bytes)));
+                        return Some(*shared.entry(number).or_insert_with(|| match read.byte {
+                            None => e.broadcast(number, bytes),
+                            Some(dtype) => e.broadcast_byte(number, bytes, dtype == DType::I8),
+                        }));
                     }
                     let bytes = bytes + (vector * plan.width.lanes() * read.size()) as i32;
                     Some(*loaded.entry((number, bytes)).or_insert_with(|| match read.byte {

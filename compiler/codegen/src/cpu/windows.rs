@@ -29,6 +29,9 @@ const MOST_TAPS: i64 = 160;
 /// Numbers side by side that are worth bringing to a row with others.
 const LONG_RUN: i64 = 24;
 
+/// The same of bytes, which tiles multiply faster than lanes do.
+const LONG_RUN_OF_BYTES: i64 = 8;
+
 /// At most so many leaves for one kernel.
 const MOST_LEAVES: usize = 32;
 
@@ -203,9 +206,6 @@ impl<'k> WindowPlan<'k> {
         };
         let steps: Vec<i64> =
             (self.reduce.over.iter()).map(|axis| constant_step(kernel, access, *axis)).collect::<Option<_>>()?;
-        if byte.is_some() && lanes == 0 {
-            return None;
-        }
         let packed = !matches!(lanes, 0 | 1);
         let constant = access.coords.iter().all(|coord| coord.guard.is_none())
             && self.along.iter().chain(&self.outer).all(|axis| !kernel.access_mentions(access, *axis));
@@ -321,17 +321,24 @@ pub(super) fn as_window(kernel: &Kernel) -> Option<Kernel> {
         Source::Value(_) => false,
     };
     let sliding = kernel.operands.iter().any(|access| access.coords.iter().any(slides));
+    let run = if contract.accumulator == DType::F32 { LONG_RUN } else { LONG_RUN_OF_BYTES };
     let long = |side: ExprId| match kernel.expr.nodes[side.0 as usize] {
         Node::Operand(operand) => Runs::new(kernel, kernel.operand(operand), &contract.k)
-            .is_some_and(|runs| runs.length >= LONG_RUN && kernel.operand(operand).coords.iter().any(slides)),
+            .is_some_and(|runs| runs.length >= run && kernel.operand(operand).coords.iter().any(slides)),
         _ => false,
     };
-    if !sliding || contract.accumulator != DType::F32 || long(contract.a) {
+    let plain = |side: ExprId| match kernel.expr.nodes[side.0 as usize] {
+        Node::Operand(operand) => {
+            contract.accumulator == DType::F32 || byte_of(kernel, kernel.operand(operand)).is_some()
+        }
+        _ => contract.accumulator == DType::F32,
+    };
+    if !sliding || !matches!(contract.accumulator, DType::F32 | DType::I32) || long(contract.a) {
         return None;
     }
     let mut window = kernel.clone();
     let types = kernel.types().ok()?;
-    if [contract.a, contract.b].iter().any(|side| types.of(*side) != DType::F32) {
+    if [contract.a, contract.b].iter().any(|side| types.of(*side) != contract.accumulator || !plain(*side)) {
         return None;
     }
     let value = window.expr.binary(Binary::Mul, contract.a, contract.b);

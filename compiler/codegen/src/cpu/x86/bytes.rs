@@ -9,6 +9,8 @@ use super::machine::{Op, Single};
 use super::region::{Step, Vector};
 use super::rows::{each, emitted};
 use super::wide::Wide;
+use crate::base::DType;
+use crate::cpu::arithmetic::{Arithmetic, Shift};
 
 impl Wide {
     /// A vector with the same bits in every lane that outlives regions.
@@ -47,6 +49,13 @@ impl Wide {
     pub(in crate::cpu) fn load_bytes(&mut self, cursor: usize, bytes: i32, signed: bool) -> Vector {
         let place = self.place(cursor, bytes);
         self.region.record(Step::LoadBytes(place, signed))
+    }
+
+    /// One byte in every lane, as an integer.
+    pub(in crate::cpu) fn broadcast_byte(&mut self, cursor: usize, bytes: i32, signed: bool) -> Vector {
+        let place = self.place(cursor, bytes);
+        let all = self.region.record(Step::BroadcastByte(place));
+        self.shift(if signed { Shift::Arithmetic } else { Shift::Logical }, DType::I32, all, 24)
     }
 
     /// Writes each lane, which fits, as a byte past a cursor.

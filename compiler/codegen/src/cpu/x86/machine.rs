@@ -282,6 +282,15 @@ impl Width {
         done(asm.vector(form, self.register(to), None, from.operand(), None, false));
     }
 
+    /// One byte in every byte.
+    pub(super) fn broadcast_byte(self, asm: &mut CodeAssembler, to: u8, from: Place) {
+        let code = match self {
+            Width::Ymm => Code::VEX_Vpbroadcastb_ymm_xmmm8,
+            Width::Zmm => Code::EVEX_Vpbroadcastb_zmm_k1z_xmmm8,
+        };
+        push(asm, Instruction::with2(code, self.register(to), from.operand()));
+    }
+
     /// The lanes as bytes, in which they fit; `spare` is overwritten.
     pub(super) fn store_bytes(self, asm: &mut Assembler, to: Place, from: u8, spare: u8, signed: bool) {
         if self == Width::Zmm {

@@ -40,6 +40,8 @@ pub(super) enum Step {
     Dot(u8, Vector, Vector),
     /// As many bytes as a vector has lanes, as signed or unsigned integers.
     LoadBytes(Place, bool),
+    /// One byte in every byte of a vector.
+    BroadcastByte(Place),
     /// The lanes, which fit so, as signed or unsigned bytes.
     StoreBytes(Place, Vector, bool),
 }
@@ -64,9 +66,12 @@ impl Step {
 
     fn inputs(self) -> impl Iterator<Item = Vector> + Clone {
         let inputs = match self {
-            Step::Load(_) | Step::LoadBytes(..) | Step::Broadcast(_) | Step::Constant(_) | Step::Variable(_) => {
-                [None; 3]
-            }
+            Step::Load(_)
+            | Step::LoadBytes(..)
+            | Step::BroadcastByte(_)
+            | Step::Broadcast(_)
+            | Step::Constant(_)
+            | Step::Variable(_) => [None; 3],
             Step::Store(_, a) | Step::StoreBytes(_, a, _) | Step::SetVariable(_, a) | Step::Increase(_, a) => {
                 [Some(a), None, None]
             }
@@ -185,6 +190,11 @@ impl Allocation<'_> {
             Step::LoadBytes(from, signed) => {
                 let to = self.take()?;
                 width.load_bytes(self.asm, to, from, signed);
+                self.homes[i] = Home::Register(to);
+            }
+            Step::BroadcastByte(from) => {
+                let to = self.take()?;
+                width.broadcast_byte(self.asm, to, from);
                 self.homes[i] = Home::Register(to);
             }
             Step::StoreBytes(to, a, signed) => {

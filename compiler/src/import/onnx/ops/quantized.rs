@@ -91,6 +91,12 @@ fn kept(n: &mut Node, x: &Item) -> Item {
 
 /// round(x / scale) + zero, held to the type.
 fn to_integer(n: &mut Node, x: &Item, scale: &Item, zero: Option<&Item>, dtype: DType) -> Result<Item, Fault> {
+    let single = |item: &Item| n.build.ty(item).rank() == 0;
+    let fits = zero.is_none_or(|zero| single(zero) && n.build.ty(zero).dtype == dtype);
+    if single(scale) && fits && matches!(dtype, DType::I8 | DType::U8 | DType::I16) {
+        let given = [Some(x), Some(scale), zero];
+        return Ok(n.build.ops("quantize", &given, &[("dtype", Attr::DType(dtype))])?.swap_remove(0));
+    }
     let ratio = n.op("div", &[x, scale], &[])?;
     let mut whole = n.op("round", &[&ratio], &[])?;
     if let Some(zero) = zero {
