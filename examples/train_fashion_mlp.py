@@ -3,8 +3,9 @@
     python3 examples/train_fashion_mlp.py
 
 Writes, beside itself, fashion_mlp.safetensors, fashion_test_256.npz (the first 256
-test images: `image` f32 [256, 784], `labels` i64 [256]) and fashion_labels.txt, and
-prints the accuracy on all 10,000 test images.
+test images: `image` f32 [256, 784], `labels` i64 [256]), fashion_train_256.npz (as many of
+the training set, to calibrate with) and fashion_labels.txt, and prints the accuracy on all
+10,000 test images.
 """
 
 import numpy as np
@@ -67,6 +68,7 @@ def main():
     names = ["fc1.weight", "fc1.bias", "fc2.weight", "fc2.bias"]
     write_safetensors(HERE / "fashion_mlp.safetensors", dict(zip(names, weights)))
     np.savez_compressed(HERE / "fashion_test_256.npz", image=tests[:256], labels=truth[:256])
+    np.savez_compressed(HERE / "fashion_train_256.npz", image=x[:256], labels=labels[:256])
     (HERE / "fashion_labels.txt").write_text("".join(f"{name}\n" for name in CLASSES))
 
 

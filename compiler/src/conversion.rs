@@ -34,6 +34,6 @@ pub fn onnx(path: &Path, bind: &[(String, Tensor)]) -> Result<Converted, ImportE
     let onnx::Imported { graph, weights: kept, about } = onnx::import(path, &options)?;
     let weights = format!("{stem}.safetensors");
     let links = Links { constants: &weights, weights: &|_| String::new() };
-    let Printed { text, constants } = print_rolled(&graph, &links, &kept, &about);
+    let Printed { text, constants, .. } = print_rolled(&graph, &links, &kept, &about);
     Ok(Converted { text, weights, tensors: constants })
 }

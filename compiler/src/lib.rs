@@ -1,7 +1,7 @@
 //! mlc compiles `.mdl` models to machine code.
 //!
-//! Import law, bottom up: `types` | `diag` | `formats` → `ops` → `graph` → `report` | `frontend` | `import` | `export` | `passes` | `schedule` |
-//! `reference` → the pipeline | `conversion` → `compile` | `isolate` → `cli`.
+//! Import law, bottom up: `types` | `diag` | `formats` → `ops` → `graph` → `report` | `frontend` | `import` | `export` | `passes` |
+//! `schedule` | `reference` → the pipeline | `conversion` → `compile` | `isolate` | `runner` → `tune` → `cli`.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -19,7 +19,9 @@ pub mod passes;
 mod pipeline;
 pub mod reference;
 pub mod report;
+pub mod runner;
 pub mod schedule;
+pub mod tune;
 pub mod types;
 
 pub use compile::{CompileError, compile};

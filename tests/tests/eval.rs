@@ -107,7 +107,7 @@ fn errors_and_cosines_are_means_over_samples() {
     let x = floats(&[3, 2], &[1.0, 0.0, 1.0, 0.0, 2.0, 2.0]);
     folder.data(&[("x", x), ("target", floats(&[3, 2], &[1.0, 0.0, 0.0, 1.0, 1.0, 1.0]))]);
     folder.says("m.mdl --data d.npz --metric cosine", "cosine 0.6667 (3 samples)");
-    let json = r#"{"metric":"mse","value":4.0,"samples":3}"#;
+    let json = r#"{"metric":"mse","value":4.0,"samples":3,"interval":null}"#;
     folder.says("m.mdl --data d.npz --metric mse --json", json);
 }
 
@@ -138,8 +138,11 @@ fn agreement_is_with_the_reference_or_with_another_model() {
     let folder = Folder::new(SAME);
     folder.model("other.mdl", OPPOSITE);
     folder.data(&[("x", floats(&[3, 2], &[0.0, 1.0, 1.0, 0.0, 0.5, 0.5]))]);
-    folder.says("m.mdl --data d.npz --metric agreement", "agreement 100.00 % (3 of 3)");
-    folder.says("m.mdl --data d.npz --metric agreement --against other.mdl", "agreement 33.33 % (1 of 3)");
+    folder.says("m.mdl --data d.npz --metric agreement", "agreement 100.00 % (3 of 3; 95 %: 29.24 % to 100.00 %)");
+    folder.says(
+        "m.mdl --data d.npz --metric agreement --against other.mdl",
+        "agreement 33.33 % (1 of 3; 95 %: 0.84 % to 90.57 %)",
+    );
 }
 
 #[test]
@@ -169,5 +172,5 @@ fn the_vendored_images_are_classified() {
     let program = program().expect("mlc is built");
     let words = ["fashion_cnn.mdl", "--data", "fashion_test_256.npz", "--metric", "top5"];
     let ran = Command::new(program).arg("eval").args(words).current_dir(examples).output().expect("mlc starts");
-    assert_eq!(String::from_utf8_lossy(&ran.stdout), "top5 99.61 % (255 of 256)\n");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "top5 99.61 % (255 of 256; 95 %: 97.84 % to 99.99 %)\n");
 }

@@ -94,7 +94,7 @@ fn an_artifact_answers_as_its_model_does() {
     assert!(mlc(&["build", "examples/fashion_mlp.mdl", "-o", built]).status.success());
     for model in ["examples/fashion_mlp.mdl", built] {
         let ran = mlc(&["eval", model, "--data", "examples/fashion_test_256.npz", "--metric", "top1"]);
-        assert_eq!(String::from_utf8_lossy(&ran.stdout), "top1 87.89 % (225 of 256)\n");
+        assert_eq!(String::from_utf8_lossy(&ran.stdout), "top1 87.89 % (225 of 256; 95 %: 83.25 % to 91.62 %)\n");
     }
     let first = std::fs::read(built).expect("it was just written");
     assert!(mlc(&["build", "examples/fashion_mlp.mdl", "-o", built]).status.success());
@@ -105,7 +105,7 @@ fn an_artifact_answers_as_its_model_does() {
 fn fashion_cnn_classifies_as_numpy_does() {
     let words = ["--data", "examples/fashion_test_256.npz", "--metric", "top1"];
     let ran = mlc(&[&["eval", "examples/fashion_cnn.mdl"], &words[..]].concat());
-    assert_eq!(String::from_utf8_lossy(&ran.stdout), "top1 92.97 % (238 of 256)\n");
+    assert_eq!(String::from_utf8_lossy(&ran.stdout), "top1 92.97 % (238 of 256; 95 %: 89.12 % to 95.78 %)\n");
 }
 
 #[test]

@@ -95,7 +95,8 @@ const LAW: &[&[&str]] = &[
     &["report"],
     &["frontend", "import", "export", "passes", "schedule", "reference"],
     &["pipeline", "conversion"],
-    &["compile", "isolate"],
+    &["compile", "isolate", "runner"],
+    &["tune"],
     &["cli"],
 ];
 

@@ -9,6 +9,7 @@ use super::output::{self, MessageFormat};
 use super::phases::{self, Phases};
 use super::source::ModelArgs;
 use crate::graph::Graph;
+use crate::report;
 use anyhow::Result;
 use mlc_codegen::base::Interval;
 use mlc_codegen::kernel::Plan;
@@ -34,6 +35,9 @@ pub(super) struct Args {
     /// Writes the graph as it was checked and after each pass, and the kernels, into a folder.
     #[arg(long, value_name = "DIR")]
     dump_phases: Option<PathBuf>,
+    /// Writes what the profile did to the model as a page, and beside it the same as JSON.
+    #[arg(long, value_name = "FILE.html", requires = "profile")]
+    report: Option<PathBuf>,
     #[command(flatten)]
     target: TargetArgs,
     #[command(flatten)]
@@ -61,6 +65,10 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
         return Ok(true);
     }
     let Some(loaded) = load::graph(&args.file, &args.model, format)? else { return Ok(false) };
+    if let (Some(path), Some(profile)) = (&args.report, &loaded.profile) {
+        output::file(path, &report::compression::page(&profile.report))?;
+        output::file(&path.with_extension("json"), &format!("{:#}\n", profile.report))?;
+    }
     let mut graph = Graph::clone(&loaded.graph);
     phases.run(&loaded, &mut graph)?;
     for emit in graphs {

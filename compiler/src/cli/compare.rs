@@ -1,17 +1,19 @@
 //! `mlc compare`: machine code against the reference, and the first op that differs.
 
+use super::device::Device;
 use super::failure::Failure;
-use super::inputs::{self, Draw, Given, Inputs};
+use super::inputs::{self, Draw, Given};
 use super::load::{self, Loaded, RunArgs};
 use super::output::{self, MessageFormat};
 use super::progress;
 use super::run::position;
-use super::runner::{Device, Runner, of_graph, placed};
 use super::source::ModelArgs;
 use crate::graph::{Graph, NodeId, NodeKind};
 use crate::isolate::{Difference, Isolate, difference};
 use crate::ops::Tolerance;
 use crate::reference::{Reference, Refusal, Unit};
+use crate::runner::{Inputs, Runner, of_graph, placed};
+use crate::tune::sketch;
 use anyhow::Result;
 use indexmap::IndexMap;
 use mlc_codegen::base::SlotDef;
@@ -65,9 +67,9 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
     }
     let Some((mut runner, loaded)) = models(args, format)? else { return Ok(false) };
     let interface = runner.interface(args.run.entry.as_deref())?;
-    let given =
+    let (given, drawn) =
         inputs::resolve(&args.inputs, &interface, args.model.dims(), &args.file, Draw::missing(args.model.seed()))?;
-    for name in &given.drawn {
+    for name in &drawn {
         output::note(&format!("note: input `{name}` was not given: {name}=random:{}", args.model.seed()));
     }
     let found = runner.run(&interface.entry, &given)?;
@@ -119,13 +121,13 @@ fn outputs(args: &Args, found: &[(String, Tensor)], expected: &[(String, Tensor)
         })?;
         if wanted.dtype() != found.dtype() || wanted.shape() != found.shape() {
             equal = false;
-            let [a, b] = [found, wanted].map(super::dataset::sketch);
+            let [a, b] = [found, wanted].map(sketch);
             text += &format!("{name}: {a}, but {b} to compare with\n");
             continue;
         }
         let difference = difference(found, wanted, Tolerance { absolute: limit, relative: limit });
         equal &= difference.within;
-        text += &format!("{name}: {}, {}\n", super::dataset::sketch(found), told(&difference, found.shape()));
+        text += &format!("{name}: {}, {}\n", sketch(found), told(&difference, found.shape()));
     }
     output::data(&text);
     Ok(equal)

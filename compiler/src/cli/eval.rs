@@ -1,18 +1,14 @@
 //! `mlc eval`: how good a model is on data.
 
-use super::dataset::{Batches, DataSet, rows, sketch};
-use super::failure::Failure;
-use super::inputs::Inputs;
+use super::device::Device;
 use super::load::{self, RunArgs};
-use super::metric::{Metric, Tally};
 use super::output::{self, MessageFormat};
 use super::progress;
-use super::runner::{Device, Interface, Runner};
 use super::source::ModelArgs;
+use crate::runner::{Interface, Runner};
+use crate::tune::{DataSet, Metric, measured};
 use anyhow::Result;
-use mlc_runtime::tensor::Tensor;
 use serde_json::{Map, Value, json};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// Arguments.
@@ -50,35 +46,19 @@ pub(super) fn run(args: &Args, format: MessageFormat) -> Result<bool> {
         output::data(&format!("{:#}\n", schema(&interface, args.metric)));
         return Ok(true);
     };
-    let other = match args.metric {
+    let mut other = match args.metric {
         Metric::Agreement => match other(args, format)? {
             None => return Ok(false),
             other => other,
         },
         _ => None,
     };
-    let tally = measured(&mut runner, interface, DataSet::open(data)?, args.metric, other)?;
+    let data = DataSet::open(data)?;
+    let mut bar = progress::samples();
+    let tally = measured(&mut runner, &interface, &data, args.metric, other.as_mut(), &mut bar)?;
+    drop(bar);
     output::data(&if args.json { format!("{}\n", tally.json()) } else { format!("{}\n", tally.line()) });
     Ok(true)
-}
-
-/// A metric of a model on data; agreement needs another model.
-pub(super) fn measured(
-    runner: &mut Runner,
-    interface: Interface,
-    data: DataSet,
-    metric: Metric,
-    other: Option<Runner>,
-) -> Result<Tally> {
-    let mut measure = Measure { data, tally: Tally::new(metric), interface };
-    match (metric, other) {
-        (Metric::Spearman, _) => measure.pairs(runner)?,
-        (Metric::Perplexity, _) => measure.tokens(runner)?,
-        (Metric::Agreement, Some(mut other)) => measure.answers(runner, &mut other)?,
-        (Metric::Agreement, None) => return Err(Failure::new("MDL0705", "agreement needs another model").into()),
-        (Metric::Top1 | Metric::Top5 | Metric::Mse | Metric::Cosine, _) => measure.targets(runner, metric)?,
-    }
-    Ok(measure.tally)
 }
 
 /// What agreement is measured with.
@@ -89,132 +69,6 @@ fn other(args: &Args, format: MessageFormat) -> Result<Option<Runner>> {
     };
     let run = RunArgs { device, ..args.run.clone() };
     load::runner(file, &args.model, &run, format)
-}
-
-struct Measure {
-    data: DataSet,
-    tally: Tally,
-    interface: Interface,
-}
-
-impl Measure {
-    /// The first output on some samples, from empty states.
-    fn first(&self, runner: &mut Runner, inputs: &Inputs) -> Result<Tensor> {
-        runner.reset();
-        let outputs = runner.run(&self.interface.entry, inputs)?;
-        let none = || Failure::new("MDL0705", format!("`{}` gives nothing to measure", self.interface.entry));
-        Ok(outputs.into_iter().next().ok_or_else(none)?.1)
-    }
-
-    fn each(
-        &mut self,
-        batches: Batches,
-        mut measure: impl FnMut(&mut Measure, Range<usize>) -> Result<()>,
-    ) -> Result<()> {
-        let bar = progress::steps("samples", batches.samples as u64);
-        for range in batches.ranges() {
-            let done = range.end;
-            measure(self, range)?;
-            bar.set_position(done as u64);
-        }
-        Ok(())
-    }
-
-    fn targets(&mut self, runner: &mut Runner, metric: Metric) -> Result<()> {
-        let batches = self.data.batches(&self.interface, "")?;
-        let classes = matches!(metric, Metric::Top1 | Metric::Top5);
-        if classes {
-            self.data.target("labels", &[batches.samples], true)?;
-        }
-        self.each(batches, |m, range| {
-            let inputs = m.data.inputs(&m.interface, "", range.clone())?;
-            let found = m.first(runner, &inputs)?;
-            if classes {
-                let labels = rows(m.data.get("labels")?, range)?;
-                let single = found.shape().len() == 1 && labels.len() == 1;
-                let scores = if single { [1, found.len()].to_vec() } else { found.shape().to_vec() };
-                return Ok(m.tally.labels(&found.reshape(scores)?, &labels)?);
-            }
-            let target = m.data.get("target")?;
-            let own = if found.shape().len() < target.shape().len() { found.shape() } else { &found.shape()[1..] };
-            let shape = [&[batches.samples], own].concat();
-            let target = rows(m.data.target("target", &shape, false)?, range)?;
-            m.tally.target(&found.reshape(target.shape())?, &target);
-            Ok(())
-        })
-    }
-
-    fn pairs(&mut self, runner: &mut Runner) -> Result<()> {
-        let batches = self.data.batches(&self.interface, ".a")?;
-        let right = self.data.batches(&self.interface, ".b")?;
-        if right.samples != batches.samples {
-            let message = format!("NAME.a has {} samples, NAME.b has {}", batches.samples, right.samples);
-            return Err(Failure::new("MDL0705", message).into());
-        }
-        self.data.target("score", &[batches.samples], false)?;
-        self.each(batches, |m, range| {
-            let [a, b] = [".a", ".b"].map(|side| {
-                let inputs = m.data.inputs(&m.interface, side, range.clone())?;
-                m.first(runner, &inputs)
-            });
-            let scores = rows(m.data.get("score")?, range)?.to_f64_vec();
-            m.tally.pairs(&a?, &b?, &scores);
-            Ok(())
-        })
-    }
-
-    fn answers(&mut self, runner: &mut Runner, other: &mut Runner) -> Result<()> {
-        let batches = self.data.batches(&self.interface, "")?;
-        self.each(batches, |m, range| {
-            let inputs = m.data.inputs(&m.interface, "", range)?;
-            let (a, b) = (m.first(runner, &inputs)?, m.first(other, &inputs)?);
-            Ok(m.tally.answers(&a, &b)?)
-        })
-    }
-
-    /// Scores of the next token at every place: from one call where the entry gives all, else a token at a time.
-    fn tokens(&mut self, runner: &mut Runner) -> Result<()> {
-        let wanted =
-            || Failure::new("MDL0705", "perplexity needs an entry that takes `tokens` and nothing but sizes beside");
-        let rank = match (self.interface.inputs.as_slice(), self.interface.outputs.first()) {
-            ([tokens], Some(logits)) if tokens.name == "tokens" && tokens.dims.len() == 2 => logits.dims.len(),
-            _ => return Err(wanted().into()),
-        };
-        let batches = self.data.batches(&self.interface, "")?;
-        let tokens = self.data.get("tokens")?.clone();
-        let length = tokens.shape()[1];
-        self.each(batches, |m, range| {
-            let tokens = rows(&tokens, range)?;
-            runner.reset();
-            let steps = if rank == 3 { 1 } else { length.saturating_sub(1) };
-            for step in 0..steps {
-                let own = if rank == 3 { tokens.clone() } else { column(&tokens, step)? };
-                let sizes = m.interface.sizes.iter().map(|(name, _)| (name.clone(), step as i64)).collect();
-                let inputs = Inputs { tensors: vec![("tokens".into(), own)], sizes, drawn: vec![] };
-                let outputs = runner.run(&m.interface.entry, &inputs)?;
-                let logits = &outputs[0].1;
-                let places = if rank == 3 { length } else { 1 };
-                let width = logits.shape().last().copied().unwrap_or(0);
-                if logits.len() != tokens.shape()[0] * places * width || width == 0 {
-                    let message = format!("perplexity needs scores [n, s, tokens], the entry gives {}", sketch(logits));
-                    return Err(Failure::new("MDL0705", message).into());
-                }
-                for (i, scores) in logits.to_f64_vec().chunks(width).enumerate() {
-                    let (row, next) = (i / places, step + i % places + 1);
-                    if next < length {
-                        m.tally.token(scores, tokens.get(row * length + next).as_i64())?;
-                    }
-                }
-            }
-            Ok(())
-        })
-    }
-}
-
-/// Column `at` of a matrix, kept as one.
-fn column(matrix: &Tensor, at: usize) -> Result<Tensor> {
-    let [n, width] = [0, 1].map(|axis: usize| matrix.shape()[axis]);
-    Ok(Tensor::from_fn(matrix.dtype(), [n, 1], |row| matrix.get(row * width + at))?)
 }
 
 /// What a data set for this entry and metric holds: element types and dims by key.

@@ -4,8 +4,11 @@ use super::output::{self, MessageFormat};
 use crate::BuildError;
 use crate::diag::{Diagnostic, SourceMap};
 use crate::export::{ExportError, Refusal};
+use crate::graph::ReadError;
 use crate::import::onnx::ImportError;
+use crate::runner::NoEntry;
 use crate::schedule::ScheduleError;
+use crate::tune::TuneError;
 use crate::types::Loc;
 use mlc_runtime::artifact::{ArtifactError, Source};
 use mlc_runtime::npz::WriteError;
@@ -69,6 +72,24 @@ pub(super) fn unwritable(refusals: &[Refusal], sources: &Arc<SourceMap>) -> Plac
     Placed { diagnostics, sources: Arc::clone(sources) }
 }
 
+/// A profile that cannot be carried out, at the directive that asks for it.
+pub(super) fn untuned(error: TuneError, sources: &Arc<SourceMap>) -> anyhow::Error {
+    match error {
+        TuneError::Refused { code, message, loc: Some(loc), helps } => {
+            let asked = Diagnostic::error(code, message, loc, "asked for here");
+            let diagnostic = helps.into_iter().fold(asked, Diagnostic::help);
+            Placed { diagnostics: vec![diagnostic], sources: Arc::clone(sources) }.into()
+        }
+        other => other.into(),
+    }
+}
+
+/// The exit code of a command that ended early.
+pub(super) fn exit(error: &anyhow::Error) -> u8 {
+    let budget = |placed: &Placed| matches!(placed.diagnostics[0].code, "MDL0503" | "MDL0504");
+    if error.downcast_ref().is_some_and(budget) { 3 } else { 1 }
+}
+
 /// Shows why a command ended early.
 pub(super) fn show(error: &anyhow::Error, format: MessageFormat) {
     if let Some(Placed { diagnostics, sources }) = error.downcast_ref() {
@@ -85,6 +106,11 @@ pub(super) fn show(error: &anyhow::Error, format: MessageFormat) {
 /// The diagnostic of an error of any stage; `None` for one without a code, such as a misused flag.
 fn diagnostic(error: &anyhow::Error, sources: &mut SourceMap) -> Option<Diagnostic> {
     error.chain().find_map(|cause| {
+        if let Some(TuneError::Refused { code, message, helps, .. }) = cause.downcast_ref() {
+            let plain = Diagnostic::placeless(code, message);
+            return Some(helps.iter().fold(plain, |told, help| told.help(help.clone())));
+        }
+        let cause = cause.downcast_ref::<TuneError>().map_or(cause, TuneError::cause);
         if let Some(refused) = cause.downcast_ref::<RunError>() {
             let plain = Diagnostic::placeless(refused.code, &refused.message);
             return Some(refused.source.as_ref().map_or(plain.clone(), |source| placed(plain, source, sources)));
@@ -113,6 +139,8 @@ fn code(cause: &(dyn std::error::Error + 'static)) -> Option<&'static str> {
         .or_else(|| cause.downcast_ref::<JitError>().map(JitError::code))
         .or_else(|| cause.downcast_ref::<CacheError>().map(CacheError::code))
         .or_else(|| cause.downcast_ref::<TensorError>().map(|_| "MDL0704"))
+        .or_else(|| cause.downcast_ref::<NoEntry>().map(|_| "MDL0707"))
+        .or_else(|| cause.downcast_ref::<ReadError>().map(|_| "MDL0401"))
 }
 
 /// A label at a place of the source, of which an artifact keeps the one line.

@@ -3,7 +3,7 @@
 //! Invariant: what a call needs and was not given is refused by name, with all that the entry takes.
 
 use super::failure::Failure;
-use super::runner::Interface;
+use crate::runner::{Inputs, Interface};
 use anyhow::Result;
 use mlc_codegen::base::{DType, Dim, Scalar, SlotDef};
 use mlc_codegen::kernel::Port;
@@ -37,17 +37,6 @@ impl Draw {
     pub(super) fn missing(seed: u64) -> Draw {
         Draw { seed, missing: true }
     }
-}
-
-/// What a call is made with.
-#[derive(Debug, Default)]
-pub(super) struct Inputs {
-    /// By name, in the order of the entry.
-    pub(super) tensors: Vec<(String, Tensor)>,
-    /// By name, in the order of the entry.
-    pub(super) sizes: Vec<(String, i64)>,
-    /// The inputs that nobody gave and that were drawn.
-    pub(super) drawn: Vec<String>,
 }
 
 /// Splits `NAME=VALUE`, for the argument parser.
@@ -86,19 +75,20 @@ fn free(name: &str, text: &str) -> Result<Tensor> {
     }
 }
 
-/// Reads and makes what was given, and draws what `draw` says; what else is missing is refused.
+/// Reads and makes what was given, and draws what `draw` says; what else is missing is refused. Also the names of the inputs
+/// that nobody gave and that were drawn.
 pub(super) fn resolve(
     given: &[Given],
     interface: &Interface,
     dims: &[(String, i64)],
     file: &Path,
     draw: Draw,
-) -> Result<Inputs> {
+) -> Result<(Inputs, Vec<String>)> {
     require(given, interface, file, draw.missing)?;
     let Interface { inputs, sizes, .. } = interface;
     let find = |name: &str| given.iter().find(|one| one.name == name).map(|one| one.value.as_str());
     let mut block = Block::new(interface, dims);
-    let mut resolved = Inputs::default();
+    let (mut resolved, mut drawn) = (Inputs::default(), vec![]);
     for (name, slot) in sizes {
         let value = match find(name) {
             Some(text) => size(name, text)?,
@@ -111,7 +101,7 @@ pub(super) fn resolve(
     for port in inputs {
         let text = find(&port.name).map_or_else(
             || {
-                resolved.drawn.push(port.name.clone());
+                drawn.push(port.name.clone());
                 "random".to_owned()
             },
             str::to_owned,
@@ -132,7 +122,7 @@ pub(super) fn resolve(
     for (place, port, seed) in waiting {
         resolved.tensors[place].1 = random(port, &block.shape(port)?, seed)?;
     }
-    Ok(resolved)
+    Ok((resolved, drawn))
 }
 
 /// The seed in `random:SEED`, or that of all for `random`; `None` for what is not drawn.

@@ -1,17 +1,20 @@
 //! A loaded model, from a model file or from an artifact.
 
+use super::device::Device;
 use super::failure::{self, Failure};
 use super::flags::{CacheArgs, CpuArgs, OpenArgs};
 use super::output::{self, MessageFormat};
 use super::progress;
-use super::runner::{Device, Runner};
 use super::source::{self, ModelArgs};
 use crate::diag::{Severity, SourceMap};
 use crate::graph::Graph;
+use crate::runner::Runner;
+use crate::tune::{Compressed, Metric, Orders, Site, compress};
 use crate::{BuildError, Pipeline};
 use anyhow::{Context, Result, anyhow};
 use mlc_runtime::artifact::{Artifact, OpenOptions};
 use mlc_runtime::session::{CodeCache, Model, Options};
+use serde_json::Value;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
@@ -56,6 +59,18 @@ pub(super) struct Loaded {
     pub(super) file: u32,
     /// What happens to it before it is scheduled.
     pub(super) pipeline: Pipeline,
+    /// The profile that was carried out.
+    pub(super) profile: Option<Profile>,
+}
+
+/// What a profile came to.
+pub(super) struct Profile {
+    /// Its name.
+    pub(super) name: String,
+    /// What was measured, where it has a budget.
+    pub(super) certificate: Option<Value>,
+    /// All that was decided and measured.
+    pub(super) report: Value,
 }
 
 impl Loaded {
@@ -86,7 +101,10 @@ impl Loaded {
                 bar.get_or_insert_with(|| progress::bytes("weights", all)).set_position(read);
             }
         });
-        let artifact = self.built(made)?;
+        let mut artifact = self.built(made)?;
+        if let Some(Profile { name, certificate, .. }) = &self.profile {
+            (artifact.meta.profile, artifact.meta.certificate) = (Some(name.clone()), certificate.clone());
+        }
         detail(&format!("{} kernels scheduled, weights read", artifact.plan.kernels.len()), begun);
         Ok(artifact)
     }
@@ -136,7 +154,61 @@ pub(super) fn graph(path: &Path, model: &ModelArgs, format: MessageFormat) -> Re
         None => return Err(lacking("MDL0209", "model").into()),
     };
     detail(&format!("checked `{}`", path.display()), begun);
-    Ok(Some(Loaded { graph: Arc::new(graph), sources: Arc::new(sources), file, pipeline: model.pipeline() }))
+    let sources = Arc::new(sources);
+    let (graph, profile) = match model.profile() {
+        None => (graph, None),
+        Some(name) => {
+            let orders = Orders::new(name, &checked.profiles, &checked.overrides);
+            let made = carried_out(path, model, graph, &orders, &sources, file)?;
+            let report = made.report(name);
+            (made.graph, Some(Profile { name: name.to_owned(), certificate: made.certificate, report }))
+        }
+    };
+    Ok(Some(Loaded { graph: Arc::new(graph), sources, file, pipeline: model.pipeline(), profile }))
+}
+
+/// The model after its profile was carried out.
+fn carried_out(
+    path: &Path,
+    model: &ModelArgs,
+    graph: Graph,
+    orders: &Orders,
+    sources: &Arc<SourceMap>,
+    file: u32,
+) -> Result<Compressed> {
+    let begun = Instant::now();
+    let options = Options { max_memory: model.memory.limit(), ..Options::default() };
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let (accept_undecided, search) = (model.accept_undecided, model.search);
+    let site = Site { sources, file, folder, options, accept_undecided, search };
+    let made = compress(&graph, orders, &site, &mut progress::samples());
+    let made = made.map_err(|error| failure::untuned(error, sources))?;
+    for decision in &made.decisions {
+        output::detail(|| decision.line());
+    }
+    let changed: usize = made.decisions.iter().filter(|made| made.form.is_some()).map(|made| made.members).sum();
+    let all: usize = made.decisions.iter().map(|made| made.members).sum();
+    output::note(&format!("profile {}: {changed} of {all} weights changed", orders.profile));
+    if let Some(certificate) = &made.certificate {
+        output::note(&certified(certificate));
+    }
+    detail(&format!("profile {}", orders.profile), begun);
+    Ok(made)
+}
+
+/// The figures of a certificate in a line.
+pub(super) fn certified(certificate: &Value) -> String {
+    let number = |key: &str| certificate[key].as_f64().unwrap_or(f64::NAN);
+    let word = certificate["metric"].as_str().unwrap_or("");
+    let show = |value: f64| Metric::named(word).map_or_else(|| value.to_string(), |metric| metric.show(value));
+    let [before, after] = ["before", "value"].map(|key| show(number(key)));
+    let relative = certificate["relative"] == true;
+    let part = |key: &str| if relative { format!("{:.2} %", number(key) * 100.0) } else { show(number(key)) };
+    let [drop, upper, allowed] = ["drop", "upper", "max_drop"].map(part);
+    let sure = if certificate["undecided"] == true { "undecided, and accepted" } else { "met" };
+    format!(
+        "budget {sure}: {word} {before} before, {after} after; a drop of {drop}, at most {upper}, {allowed} allowed"
+    )
 }
 
 /// The artifact of a `.mdl` or `.mlc` file; `None` when the model was found wanting, which has been said.

@@ -5,11 +5,11 @@
 
 use super::failure::Failure;
 use super::flags::{CacheArgs, CpuArgs, OpenArgs};
-use super::inputs::{self, Draw, Given, Inputs};
+use super::inputs::{self, Draw, Given};
 use super::load;
 use super::output::MessageFormat;
-use super::runner::Runner;
 use super::source::ModelArgs;
+use crate::runner::{Inputs, Runner};
 use anyhow::{Result, ensure};
 use mlc_codegen::base::SlotDef;
 use mlc_codegen::kernel::Work;
@@ -110,7 +110,7 @@ impl CallArgs {
         }
         let sizes: Vec<(String, i64)> = self.at.iter().chain(self.model.dims()).cloned().collect();
         let draw = Draw::missing(self.model.seed());
-        let given = inputs::resolve(&self.inputs, &interface, &sizes, &self.file, draw)?;
+        let (given, _) = inputs::resolve(&self.inputs, &interface, &sizes, &self.file, draw)?;
         let entry = interface.entry;
         let mut session = model.session();
         let (inputs, sizes) = (tensors(&given), numbers(&given));

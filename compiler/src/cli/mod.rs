@@ -1,6 +1,6 @@
 //! The command line: one file for each verb.
 //!
-//! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage, 101 a bug of mlc, 130
+//! Invariant: stdout carries data, stderr messages. Exit codes: 0 ok, 1 the input said no, 2 usage, 3 a budget that is not met, 101 a bug of mlc, 130
 //! interrupted.
 
 mod bench;
@@ -9,7 +9,8 @@ mod check;
 mod compare;
 mod completions;
 mod crash;
-mod dataset;
+mod device;
+mod diff;
 mod emit;
 mod emit_code;
 mod eval;
@@ -29,7 +30,6 @@ mod later;
 mod load;
 mod markdown;
 mod measure;
-mod metric;
 mod new;
 mod ops;
 mod output;
@@ -39,7 +39,6 @@ mod profile;
 mod progress;
 mod roofline;
 mod run;
-mod runner;
 mod source;
 mod targets;
 mod verify;
@@ -53,10 +52,11 @@ use later::Later;
 use std::process::ExitCode;
 
 /// What the exit code of a command says.
-const EXIT_CODES: [(u8, &str); 5] = [
+const EXIT_CODES: [(u8, &str); 6] = [
     (0, "done"),
     (1, "the model, a file, the data, a comparison or the device said no"),
     (2, "the command line is not one"),
+    (3, "a budget was not met, or could not be decided"),
     (101, "a bug of mlc: the message names a file that holds what it takes to find it"),
     (130, "interrupted; what was not finished is gone"),
 ];
@@ -97,6 +97,8 @@ enum Verb {
     Compare(Later<compare::Args>),
     /// Prints a completion script for a shell.
     Completions(Later<completions::Args>),
+    /// Says what tells two compiled models apart.
+    Diff(Later<diff::Args>),
     /// Measures a model on data.
     Eval(Later<eval::Args>),
     /// Explains a code of a message, or which kernels a model becomes.
@@ -149,6 +151,7 @@ pub fn main() -> ExitCode {
         Verb::Build(Later(args)) => build::run(&args, format),
         Verb::Compare(Later(args)) => compare::run(&args, format),
         Verb::Completions(Later(args)) => completions::run(&args),
+        Verb::Diff(Later(args)) => diff::run(&args),
         Verb::Eval(Later(args)) => eval::run(&args, format),
         Verb::Explain(Later(args)) => explain::run(&args, format),
         Verb::Export(Later(args)) => export::run(&args, format),
@@ -170,7 +173,7 @@ pub fn main() -> ExitCode {
         Ok(false) => ExitCode::from(1),
         Err(error) => {
             failure::show(&error, format);
-            ExitCode::from(1)
+            ExitCode::from(failure::exit(&error))
         }
     }
 }

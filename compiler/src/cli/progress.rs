@@ -9,6 +9,16 @@ pub(super) fn steps(what: &'static str, total: u64) -> ProgressBar {
     bar(what, total, "{msg} [{bar:30}] {pos} of {len}, {eta} left")
 }
 
+/// A bar over samples, for what counts them itself.
+pub(super) fn samples() -> impl FnMut(usize, usize) {
+    let mut bar = None;
+    move |done, all| {
+        let bar = bar.get_or_insert_with(|| steps("samples", all as u64));
+        bar.set_length(all as u64);
+        bar.set_position(done as u64);
+    }
+}
+
 /// A bar over `total` bytes of `what`.
 pub(super) fn bytes(what: &'static str, total: u64) -> ProgressBar {
     bar(what, total, "{msg} [{bar:30}] {binary_bytes} of {binary_total_bytes}")

@@ -49,7 +49,7 @@ pub(super) fn run(args: &mut Args, format: MessageFormat) -> Result<bool> {
     let Some(mut runner) = load::runner(&args.file, &args.model, &args.run, format)? else { return Ok(false) };
     let interface = runner.interface(args.run.entry.as_deref())?;
     let free = inputs::without(&args.inputs, &args.model.bound.borrow());
-    let given = inputs::resolve(&free, &interface, args.model.dims(), &args.file, Draw::given(args.model.seed()))?;
+    let (given, _) = inputs::resolve(&free, &interface, args.model.dims(), &args.file, Draw::given(args.model.seed()))?;
     let outputs = runner.run(&interface.entry, &given)?;
     if args.check_finite {
         outputs.iter().try_for_each(|(name, tensor)| finite(name, tensor))?;

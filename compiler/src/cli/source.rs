@@ -22,9 +22,16 @@ pub(super) struct ModelArgs {
     /// Which model of a file with several.
     #[arg(long, value_name = "NAME")]
     model: Option<String>,
-    /// A profile that the model must have.
+    /// The profile of the model that is carried out: what becomes narrower, sparser or smaller, and at what cost. Without
+    /// one no number changes.
     #[arg(long, value_name = "NAME")]
     profile: Option<String>,
+    /// Builds a model whose budget the data cannot decide all the same, and says so in its certificate.
+    #[arg(long)]
+    pub(super) accept_undecided: bool,
+    /// Leaves weights as they are where a budget is met only so; without it, what would meet the budget is said.
+    #[arg(long)]
+    pub(super) search: bool,
     /// A dim that takes another value than the file gives; may be repeated.
     #[arg(short = 'D', value_name = "DIM=VALUE", value_parser = dim)]
     dims: Vec<(String, i64)>,
@@ -82,6 +89,11 @@ impl ModelArgs {
     /// Whether `--passes` was given.
     pub(super) fn names_passes(&self) -> bool {
         self.passes.is_some()
+    }
+
+    /// The profile to carry out.
+    pub(super) fn profile(&self) -> Option<&str> {
+        self.profile.as_deref()
     }
 
     /// What `-D` says.

@@ -2,19 +2,17 @@
 //!
 //! Invariant: a line is printed for what held; the first that does not hold ends the command.
 
-use super::dataset::{DataSet, rows, sketch};
-use super::eval::measured;
 use super::failure::Failure;
 use super::flags::{CpuArgs, MemoryArgs, ReadArgs};
 use super::inspect_model::calls;
 use super::load;
-use super::metric::Metric;
 use super::output::{self, plain};
-use super::runner::{Interface, Runner};
+use super::progress;
 use crate::isolate::difference;
 use crate::ops::Tolerance;
+use crate::runner::{Interface, Runner};
+use crate::tune::{DataSet, Metric, TuneError, measured, rows, sketch};
 use anyhow::Result;
-use clap::ValueEnum;
 use mlc_codegen::base::SlotDef;
 use mlc_codegen::kernel::EntryPlan;
 use mlc_runtime::artifact::{Artifact, OpenOptions};
@@ -160,12 +158,21 @@ fn on_data(args: &Args, model: Model, data: DataSet) -> Result<bool> {
     let mut runner = Runner::cpu(model);
     let interface = runner.interface(args.entry.as_deref())?;
     if let Some(recorded) = certificate {
-        let metric = recorded["metric"].as_str().and_then(|word| Metric::from_str(word, false).ok());
+        if let Some(hash) = recorded["data_hash"].as_str().filter(|hash| data.hash().ok().as_deref() != Some(*hash)) {
+            let named = recorded["data"].as_str().unwrap_or("another file");
+            let message = format!(
+                "the certificate was measured on `{}`, whose hash is {}…",
+                plain(named),
+                plain(&hash[..hash.len().min(8)])
+            );
+            return Err(TuneError::data(message).into());
+        }
+        let metric = recorded["metric"].as_str().and_then(Metric::named);
         let (Some(metric), Some(value)) = (metric, recorded["value"].as_f64()) else {
             let message = format!("the certificate names no metric with its value: {}", plain(&recorded.to_string()));
             return Err(Failure::new("MDL0006", message).into());
         };
-        let tally = measured(&mut runner, interface, data, metric, None)?;
+        let tally = measured(&mut runner, &interface, &data, metric, None, &mut progress::samples())?;
         let equal = (tally.value() - value).abs() <= NEAR * value.abs().max(1.0);
         let verb = if equal { "as" } else { "but" };
         held("data", &format!("{}, {verb} the certificate says {value}", tally.line()));
@@ -181,10 +188,10 @@ fn on_data(args: &Args, model: Model, data: DataSet) -> Result<bool> {
             let wanted: Vec<String> = interface.outputs.iter().map(|port| format!("`{}`", port.name)).collect();
             let message =
                 format!("nothing to compare with: it holds none of {}, `labels`, `target`", wanted.join(", "));
-            return Err(Failure::new("MDL0705", message).into());
+            return Err(TuneError::data(message).into());
         }
     };
-    held("data", &measured(&mut runner, interface, data, metric, None)?.line());
+    held("data", &measured(&mut runner, &interface, &data, metric, None, &mut progress::samples())?.line());
     Ok(true)
 }
 
@@ -197,8 +204,7 @@ fn outputs(runner: &mut Runner, interface: &Interface, data: &DataSet) -> Result
         runner.reset();
         for (place, (name, found)) in runner.run(&interface.entry, &inputs)?.into_iter().enumerate() {
             let Ok(all) = data.get(&name) else { continue };
-            let misfit =
-                || Failure::new("MDL0705", format!("`{name}` is {}, the entry gives {}", sketch(all), sketch(&found)));
+            let misfit = || TuneError::data(format!("`{name}` is {}, the entry gives {}", sketch(all), sketch(&found)));
             if all.shape().first() != Some(&batches.samples) {
                 return Err(misfit().into());
             }

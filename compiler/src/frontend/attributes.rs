@@ -1,7 +1,6 @@
 //! `#[…]`: names and storage of what follows, and what it asks of the active profile.
 
 use super::elaborate::Elaborator;
-use super::profiles::Override;
 use super::scope::Frame;
 use super::term::Checks;
 use super::words;
@@ -45,11 +44,6 @@ impl Elaborator<'_> {
                     let _: Checks<()> = self.unknown("MDL0219", message, loc, near.as_deref(), None);
                 }
             }
-        }
-        if !self.standalone && self.unroll.is_none() {
-            let path = frame.path.show();
-            let own = directives.iter().map(|directive| Override { path: path.clone(), directive: directive.clone() });
-            self.overrides.extend(own.collect::<Vec<_>>());
         }
         self.attributes.push(directives);
         true

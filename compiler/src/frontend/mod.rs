@@ -46,5 +46,5 @@ mod weights;
 mod words;
 
 pub use check::{Checked, Options, check};
-pub use profiles::{Argument, Directive, Override, Profile};
+pub use profiles::{Argument, Directive, Override, Profile, selects};
 pub use text::{TextError, read_text};

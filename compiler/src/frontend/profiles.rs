@@ -54,8 +54,8 @@ pub enum Argument {
 /// What an attribute in the model asks of the active profile.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Override {
-    /// The path of the scope it stands in, `encoder.layer.{i}`.
-    pub path: String,
+    /// The key of a weight in what it applies to.
+    pub key: String,
     /// What it asks.
     pub directive: Directive,
 }
@@ -202,6 +202,11 @@ impl Elaborator<'_> {
             let _: Checks<()> = self.report(diagnostic.note("`*` stands for any part of a path, dots too"));
         }
     }
+}
+
+/// Whether a pattern selects a weight: it matches the whole path of it, or of something around it.
+pub fn selects(pattern: &str, key: &str) -> bool {
+    prefixes(key).any(|path| glob(pattern, path))
 }
 
 /// `a`, `a.b`, `a.b.c` of `a.b.c`.

@@ -3,6 +3,7 @@
 use super::elaborate::Elaborator;
 use super::keys::KeyPath;
 use super::origin::Origin;
+use super::profiles::{Directive, Override};
 use super::scope::Frame;
 use super::suggest::Missing;
 use super::term::{Checks, Operand, Poison, Static, Term};
@@ -95,6 +96,10 @@ impl<'t> Elaborator<'t> {
             Some((Ok(other), at)) => return self.computed_default(frame, &keys, other, &typed, at, loc),
             Some((Err(poison), _)) => return Err(poison),
         };
+        let asked: Vec<Directive> = self.attributes.iter().flatten().cloned().collect();
+        let all = keys.iter().flat_map(|key| asked.iter().map(move |own| (key, own)));
+        let own = all.map(|(key, directive)| Override { key: key.clone(), directive: directive.clone() });
+        self.overrides.extend(own);
         let from = self.loc(frame, declared.from.span);
         let wanted = Wanted { ty: &typed.ty, typed: &typed, loc: from, path: &path, default: default.as_ref() };
         let members: Vec<ConstantId> = keys.iter().map(|key| self.constant(key, &wanted)).collect::<Checks<_>>()?;

@@ -3,7 +3,7 @@
 use super::{Constant, ConstantData, ConstantId, Graph};
 use mlc_codegen::base::{DType, Storage};
 use mlc_runtime::tensor::{Tensor, TensorError};
-use mlc_runtime::weights::{Found, LoadError};
+use mlc_runtime::weights::{Found, LoadError, dequantize};
 
 /// Why a constant has no numbers.
 #[derive(Debug, thiserror::Error)]
@@ -26,6 +26,7 @@ impl Graph {
     /// As [`Graph::numbers`].
     pub fn stored(&self, constant: ConstantId) -> Result<Tensor, ReadError> {
         match &self.constants[constant] {
+            Constant { storage: Storage::Packed(_), data: ConstantData::Tensor(bytes), .. } => Ok(bytes.clone()),
             Constant { storage: Storage::Packed(_), data: ConstantData::Weight(key), .. } => {
                 let found = self.weight(key)?;
                 let (_, bytes) = found.file.read_raw(found.name)?;
@@ -50,6 +51,10 @@ impl Graph {
         };
         match constant.storage {
             Storage::Plain(dtype) if tensor.dtype() != dtype => Ok(tensor.cast(dtype)?),
+            Storage::Packed(packing) if matches!(constant.data, ConstantData::Tensor(_)) => {
+                let shape = constant.ty.shape().into_iter().flatten().map(|dim| dim as usize).collect::<Vec<_>>();
+                Ok(Tensor::from_f32(shape, dequantize(packing, tensor.bytes()))?)
+            }
             _ => Ok(tensor),
         }
     }

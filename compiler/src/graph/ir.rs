@@ -44,7 +44,7 @@ pub struct Value {
 pub enum ConstantData {
     /// In a weight file of the graph's set, under this key.
     Weight(String),
-    /// Here.
+    /// Here: in the element type of the storage, or u8, the bytes of packed groups.
     Tensor(Tensor),
 }
 

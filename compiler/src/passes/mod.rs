@@ -15,9 +15,13 @@ mod fuse;
 mod fuse_attention;
 mod groups;
 mod merge_matmuls;
+mod products;
+pub mod quantize;
 mod rewrite;
+pub mod store;
 
 pub use groups::Keep;
+pub use products::{Product, products};
 
 use crate::graph::Graph;
 

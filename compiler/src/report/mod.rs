@@ -3,6 +3,7 @@
 //! Invariant: words only; nothing is decided here.
 
 mod codes;
+pub mod compression;
 pub mod kernels;
 mod syntax;
 

@@ -33,5 +33,5 @@ pub use file::{Entry, Format, OpenOptions, WeightFile};
 pub use fuzz::{fuzz_gguf, fuzz_npz, fuzz_pth, fuzz_safetensors};
 pub use gguf::{MetaArray, MetaValue};
 pub(crate) use npy::header as npy_header;
-pub use safetensors::write_safetensors;
+pub use safetensors::{write_packed, write_safetensors};
 pub use set::{Duplicate, Found, WeightSet};

@@ -140,7 +140,17 @@ fn info(tensor: &Tensor, start: usize) -> (TensorInfo, bool) {
 /// # Errors
 /// What the system says.
 pub fn write_safetensors(path: &Path, tensors: &[(String, Tensor)]) -> Result<(), LoadError> {
-    let mut words = Map::new();
+    write_packed(path, tensors, &[])
+}
+
+/// The same, where some tensors of u8 are the bytes of packed groups: `packed` says which by key, and what of, as
+/// `q4_0[64, 64]`.
+///
+/// # Errors
+/// What the system says.
+pub fn write_packed(path: &Path, tensors: &[(String, Tensor)], packed: &[(String, String)]) -> Result<(), LoadError> {
+    let packed = packed.iter().map(|(name, word)| (format!("{DTYPE_KEY}{name}"), Value::from(word.clone())));
+    let mut words: Map<String, Value> = packed.collect();
     let mut header = Map::new();
     let mut end = 0;
     let mut tensors: Vec<&(String, Tensor)> = tensors.iter().collect();

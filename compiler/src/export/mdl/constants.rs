@@ -33,6 +33,8 @@ pub(super) struct Constants {
     kept: HashSet<ConstantId>,
     /// For the file beside, in the order of the text.
     pub(super) made: Vec<(String, Tensor)>,
+    /// Which of them are bytes of packed groups, and what of: `q4_0[64, 64]`.
+    pub(super) packed: Vec<(String, String)>,
 }
 
 impl Constants {
@@ -130,6 +132,10 @@ impl Constants {
             Storage::Plain(dtype) => tensor.cast(dtype).unwrap_or_else(|_| tensor.clone()),
             Storage::Packed(_) | Storage::Interleaved(_) | Storage::Sparse(_) => tensor.clone(),
         };
+        if let Storage::Packed(packing) = constant.storage {
+            let shape = constant.ty.shape().expect("constants have static dims");
+            self.packed.push((key.clone(), format!("{}{shape:?}", packing.name())));
+        }
         self.taken.insert(key.clone());
         self.keys.insert(id, key.clone());
         self.made.push((key, kept));

@@ -27,6 +27,8 @@ pub struct Printed {
     pub text: String,
     /// What is neither in the text nor in an untouched weight file, by key.
     pub constants: Vec<(String, Tensor)>,
+    /// Which of them are bytes of packed groups, and what of: `q4_0[64, 64]`.
+    pub packed: Vec<(String, String)>,
 }
 
 /// How the text names files.
@@ -47,17 +49,17 @@ pub fn print(graph: &Graph) -> Printed {
 
 /// The text of a graph beside the files that `links` name.
 pub fn print_linked(graph: &Graph, links: &Links) -> Printed {
-    let Written { file, constants, .. } = written(graph, links, &HashSet::new());
-    Printed { text: print_file(&file), constants }
+    let Written { file, constants, packed, .. } = written(graph, links, &HashSet::new());
+    Printed { text: print_file(&file), constants, packed }
 }
 
 /// The same with what repeats written once. Constants in `kept` are weights of the file beside, however short they are;
 /// `about` is what the file says of itself, a line each.
 pub fn print_rolled(graph: &Graph, links: &Links, kept: &HashSet<ConstantId>, about: &[String]) -> Printed {
-    let Written { mut file, types, constants } = written(graph, links, kept);
+    let Written { mut file, types, constants, packed } = written(graph, links, kept);
     roll(&mut file, &types);
     file.docs = about.iter().map(|line| Text::new(line)).collect();
-    Printed { text: print_file(&file), constants }
+    Printed { text: print_file(&file), constants, packed }
 }
 
 /// A graph as a tree.
@@ -66,6 +68,7 @@ struct Written {
     /// Of the values that the entries name.
     types: HashMap<String, Type>,
     constants: Vec<(String, Tensor)>,
+    packed: Vec<(String, String)>,
 }
 
 fn written(graph: &Graph, links: &Links, kept: &HashSet<ConstantId>) -> Written {
@@ -95,7 +98,8 @@ fn written(graph: &Graph, links: &Links, kept: &HashSet<ConstantId>) -> Written 
     let mut items = cx.items;
     items.push(Item { docs: vec![], attrs: vec![], kind: ItemKind::Model(model), span: Span::default() });
     let edition = Some(Edition { number: 1, span: Span::default() });
-    Written { file: File { edition, docs: vec![], items }, types: cx.types, constants: cx.constants.made }
+    let Constants { made: constants, packed, .. } = cx.constants;
+    Written { file: File { edition, docs: vec![], items }, types: cx.types, constants, packed }
 }
 
 fn member(kind: MemberKind) -> Member {

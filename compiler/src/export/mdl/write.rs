@@ -3,7 +3,7 @@
 
 use super::print::{Links, print_linked};
 use crate::graph::Graph;
-use mlc_runtime::weights::{LoadError, write_aside, write_safetensors};
+use mlc_runtime::weights::{LoadError, write_aside, write_packed};
 use std::cell::RefCell;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub fn write(graph: &Graph, path: &Path) -> Result<(), WriteError> {
         make_link(&target, &link).map_err(|cause| WriteError::Io { path: link, cause })?;
     }
     if !printed.constants.is_empty() {
-        write_safetensors(&beside, &printed.constants)?;
+        write_packed(&beside, &printed.constants, &printed.packed)?;
     }
     write_aside(path, |out| Write::write_all(out, printed.text.as_bytes()))
         .map_err(|cause| WriteError::Io { path: path.into(), cause })

@@ -89,8 +89,16 @@ impl Walk<'_> {
             return Err(Fault::Storage { name: name(), storage: constant.storage });
         }
         let ConstantData::Tensor(tensor) = &constant.data else { return Ok(()) };
+        let elements = shape.iter().product();
         let same = tensor.shape().iter().map(|d| *d as i64).eq(shape);
-        match same && Storage::Plain(tensor.dtype()) == constant.storage {
+        let held = match constant.storage {
+            Storage::Packed(_) => {
+                let bytes = constant.storage.bytes_for(elements);
+                tensor.dtype() == DType::U8 && bytes == Some(tensor.len() as i64)
+            }
+            storage => same && Storage::Plain(tensor.dtype()) == storage,
+        };
+        match held {
             true => Ok(()),
             false => Err(Fault::Numbers(name())),
         }

@@ -1,32 +1,35 @@
 //! What runs a model: a session on this machine, or the reference evaluator. Verbs do not ask which.
 
-use super::failure::Failure;
-use super::inputs::Inputs;
 use crate::diag::SourceMap;
 use crate::graph::{Graph, ValueId};
 use crate::reference::{Reference, Refusal};
-use anyhow::Result;
-use clap::ValueEnum;
 use mlc_codegen::base::{Slot, Slots};
 use mlc_codegen::kernel::Port;
-use mlc_runtime::session::{Model, RunError, Session};
+use mlc_runtime::session::{Model, RunError, Session, list};
 use mlc_runtime::tensor::Tensor;
 use std::sync::Arc;
 
-/// Where a model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(super) enum Device {
-    /// Machine code for this processor.
-    #[default]
-    Cpu,
-    /// A CUDA device.
-    Cuda,
-    /// The definition of every op, in plain loops: slow, and what other devices are compared with.
-    Reference,
+/// What a call is made with.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs {
+    /// By name, in the order of the entry.
+    pub tensors: Vec<(String, Tensor)>,
+    /// By name, in the order of the entry.
+    pub sizes: Vec<(String, i64)>,
+}
+
+/// An entry that the model does not have.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("there is no entry `{wanted}`; entries are {}", list(known.iter().map(String::as_str)))]
+pub struct NoEntry {
+    /// What was asked for.
+    pub wanted: String,
+    /// Those of the model.
+    pub known: Vec<String>,
 }
 
 /// A line of calls.
-pub(super) enum Runner {
+pub enum Runner {
     /// On this processor.
     Cpu(Box<Session>, Model),
     /// By definition; the graph and its text are there for names and places.
@@ -35,27 +38,27 @@ pub(super) enum Runner {
 
 /// What an entry takes and gives.
 #[derive(Clone, Debug)]
-pub(super) struct Interface {
+pub struct Interface {
     /// The entry.
-    pub(super) entry: String,
+    pub entry: String,
     /// Tensors in.
-    pub(super) inputs: Vec<Port>,
+    pub inputs: Vec<Port>,
     /// `size` arguments.
-    pub(super) sizes: Vec<(String, Slot)>,
+    pub sizes: Vec<(String, Slot)>,
     /// Tensors out.
-    pub(super) outputs: Vec<Port>,
+    pub outputs: Vec<Port>,
     /// What the dims are made of.
-    pub(super) slots: Slots,
+    pub slots: Slots,
 }
 
 impl Runner {
     /// A session on a model.
-    pub(super) fn cpu(model: Model) -> Runner {
+    pub fn cpu(model: Model) -> Runner {
         Runner::Cpu(Box::new(model.session()), model)
     }
 
     /// The reference evaluator of a graph, where no tensor takes more memory.
-    pub(super) fn reference(graph: Arc<Graph>, sources: Arc<SourceMap>, max_memory: u64) -> Runner {
+    pub fn reference(graph: Arc<Graph>, sources: Arc<SourceMap>, max_memory: u64) -> Runner {
         Runner::Reference(Box::new(Reference::new(graph.clone()).limited(max_memory)), graph, sources)
     }
 
@@ -63,18 +66,13 @@ impl Runner {
     ///
     /// # Errors
     /// There is no such entry.
-    pub(super) fn interface(&self, entry: Option<&str>) -> Result<Interface, Failure> {
+    pub fn interface(&self, entry: Option<&str>) -> Result<Interface, NoEntry> {
         let found = match self {
             Runner::Cpu(_, model) => of_plan(model, entry),
             Runner::Reference(_, graph, _) => of_graph(graph, entry),
         };
-        found.ok_or_else(|| {
-            let names: Vec<String> = self.entries().iter().map(|name| format!("`{name}`")).collect();
-            Failure::new(
-                "MDL0707",
-                format!("there is no entry `{}`; entries are {}", entry.unwrap_or(""), names.join(", ")),
-            )
-        })
+        let known = || self.entries().into_iter().map(str::to_owned).collect();
+        found.ok_or_else(|| NoEntry { wanted: entry.unwrap_or("").to_owned(), known: known() })
     }
 
     fn entries(&self) -> Vec<&str> {
@@ -85,7 +83,7 @@ impl Runner {
     }
 
     /// Calls an entry.
-    pub(super) fn run(&mut self, entry: &str, given: &Inputs) -> Result<Vec<(String, Tensor)>, RunError> {
+    pub fn run(&mut self, entry: &str, given: &Inputs) -> Result<Vec<(String, Tensor)>, RunError> {
         let inputs: Vec<(&str, &Tensor)> = given.tensors.iter().map(|(name, tensor)| (name.as_str(), tensor)).collect();
         let sizes: Vec<(&str, i64)> = given.sizes.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         match self {
@@ -97,7 +95,7 @@ impl Runner {
     }
 
     /// Clears all states.
-    pub(super) fn reset(&mut self) {
+    pub fn reset(&mut self) {
         match self {
             Runner::Cpu(session, _) => session.reset(),
             Runner::Reference(reference, ..) => reference.reset(),
@@ -106,7 +104,7 @@ impl Runner {
 }
 
 /// A refusal of the reference in the form of a session's.
-pub(super) fn placed(refusal: Refusal, sources: &SourceMap) -> RunError {
+pub fn placed(refusal: Refusal, sources: &SourceMap) -> RunError {
     let Refusal { code, message, loc } = refusal;
     RunError { code, message, source: loc.map(|loc| crate::place(loc, sources)) }
 }
@@ -127,7 +125,7 @@ fn of_plan(model: &Model, name: Option<&str>) -> Option<Interface> {
 }
 
 /// What an entry of a graph takes and gives.
-pub(super) fn of_graph(graph: &Graph, name: Option<&str>) -> Option<Interface> {
+pub fn of_graph(graph: &Graph, name: Option<&str>) -> Option<Interface> {
     let entry = match name {
         None => graph.entries.first(),
         Some(name) => graph.entries.iter().find(|entry| entry.name == name),

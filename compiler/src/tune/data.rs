@@ -1,9 +1,7 @@
 //! A data set: arrays of one file, samples along axis 0.
 
-use super::failure::Failure;
-use super::inputs::Inputs;
-use super::runner::Interface;
-use anyhow::Result;
+use super::error::TuneError;
+use crate::runner::{Inputs, Interface};
 use mlc_codegen::base::SlotDef;
 use mlc_codegen::kernel::Port;
 use mlc_runtime::npz::read_npz;
@@ -15,23 +13,25 @@ use std::path::{Path, PathBuf};
 const UNBOUNDED: usize = 64;
 
 /// The arrays of a file.
-pub(super) struct DataSet {
+pub struct DataSet {
     path: PathBuf,
     arrays: Vec<(String, Tensor)>,
 }
 
 /// How samples go into calls.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Batches {
-    /// All.
-    pub(super) samples: usize,
+pub struct Batches {
+    /// All that the data set holds.
+    pub all: usize,
+    /// Those that are used, the first ones.
+    pub samples: usize,
     /// In a call; the last may have fewer.
-    pub(super) size: usize,
+    pub size: usize,
 }
 
 impl Batches {
     /// The samples of each call.
-    pub(super) fn ranges(self) -> impl ExactSizeIterator<Item = Range<usize>> {
+    pub fn ranges(self) -> impl ExactSizeIterator<Item = Range<usize>> {
         let count = self.samples.div_ceil(self.size.max(1));
         (0..count).map(move |i| i * self.size..((i + 1) * self.size).min(self.samples))
     }
@@ -39,36 +39,46 @@ impl Batches {
 
 impl DataSet {
     /// Reads an npz or safetensors file.
-    pub(super) fn open(path: &Path) -> Result<DataSet> {
+    pub fn open(path: &Path) -> Result<DataSet, TuneError> {
         Ok(DataSet { path: path.into(), arrays: read_npz(path)? })
     }
 
+    /// What tells the file from others, as hexadecimal digits.
+    ///
+    /// # Errors
+    /// It cannot be read any more.
+    pub fn hash(&self) -> Result<String, TuneError> {
+        let read = std::fs::read(&self.path);
+        let bytes = read.map_err(|cause| TuneError::data(format!("cannot read `{}`: {cause}", self.path.display())))?;
+        Ok(blake3::hash(&bytes).to_hex().to_string())
+    }
+
     /// Whether there is an array of this key.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub fn has(&self, key: &str) -> bool {
         self.arrays.iter().any(|(name, _)| name == key)
     }
 
     /// The array of a key.
-    pub(super) fn get(&self, key: &str) -> Result<&Tensor, Failure> {
+    pub fn get(&self, key: &str) -> Result<&Tensor, TuneError> {
         let found = self.arrays.iter().find(|(name, _)| name == key);
         found.map(|(_, tensor)| tensor).ok_or_else(|| {
             let names: Vec<String> = self.arrays.iter().map(|(name, x)| format!("`{name}` {}", sketch(x))).collect();
-            Failure::new("MDL0705", format!("`{}` has no `{key}`; it has {}", self.path.display(), names.join(", ")))
+            TuneError::data(format!("`{}` has no `{key}`; it has {}", self.path.display(), names.join(", ")))
         })
     }
 
     /// An array of numbers, one or a row for each sample.
-    pub(super) fn target(&self, key: &str, shape: &[usize], integers: bool) -> Result<&Tensor, Failure> {
+    pub fn target(&self, key: &str, shape: &[usize], integers: bool) -> Result<&Tensor, TuneError> {
         let found = self.get(key)?;
         if found.shape() == shape && found.dtype().is_integer() == integers {
             return Ok(found);
         }
         let what = if integers { "integers" } else { "floats" };
-        Err(Failure::new("MDL0705", format!("`{key}` must be {what} of shape {shape:?}, found {}", sketch(found))))
+        Err(TuneError::data(format!("`{key}` must be {what} of shape {shape:?}, found {}", sketch(found))))
     }
 
     /// How the samples of an entry's inputs are cut; the keys are the inputs' names and `suffix`.
-    pub(super) fn batches(&self, interface: &Interface, suffix: &str) -> Result<Batches, Failure> {
+    pub fn batches(&self, interface: &Interface, suffix: &str) -> Result<Batches, TuneError> {
         let mut batches: Option<(Batches, &str)> = None;
         for port in &interface.inputs {
             let data = self.get(&format!("{}{suffix}", port.name))?;
@@ -79,25 +89,46 @@ impl DataSet {
                 _ => {
                     let message =
                         format!("`{}{suffix}` is {}, and the entry takes {}", port.name, sketch(data), wanted());
-                    return Err(Failure::new("MDL0705", message));
+                    return Err(TuneError::data(message));
                 }
             };
             let samples = data.shape()[0];
             if let Some((before, other)) = batches
-                && before.samples != samples
+                && before.all != samples
             {
-                let message = format!("`{other}` has {} samples, `{}` has {samples}", before.samples, port.name);
-                return Err(Failure::new("MDL0705", message));
+                let message = format!("`{other}` has {} samples, `{}` has {samples}", before.all, port.name);
+                return Err(TuneError::data(message));
             }
             let size = batches.map_or(size, |(before, _)| before.size.min(size));
-            batches = Some((Batches { samples, size }, &port.name));
+            batches = Some((Batches { all: samples, samples, size }, &port.name));
         }
-        let none = || Failure::new("MDL0705", format!("`{}` takes no tensor to measure it on", interface.entry));
+        let none = || TuneError::data(format!("`{}` takes no tensor to measure it on", interface.entry));
         batches.map(|(batches, _)| batches).ok_or_else(none)
     }
 
+    /// Refuses inputs that hold what is no finite number in the first samples.
+    ///
+    /// # Errors
+    /// The first such input, by its name and its sample.
+    pub fn require_finite(&self, interface: &Interface, suffix: &str, samples: usize) -> Result<(), TuneError> {
+        for port in &interface.inputs {
+            let data = self.get(&format!("{}{suffix}", port.name))?;
+            if !data.dtype().is_float() {
+                continue;
+            }
+            let each = data.len() / data.shape().first().copied().unwrap_or(1).max(1);
+            let numbers = data.to_f64_vec();
+            if let Some(at) = numbers[..each * samples].iter().position(|number| !number.is_finite()) {
+                let (name, found, sample) = (&port.name, numbers[at], at / each.max(1));
+                let message = format!("`{name}` of `{}` holds {found} in sample {sample}", self.path.display());
+                return Err(TuneError::data(message));
+            }
+        }
+        Ok(())
+    }
+
     /// The inputs of a call on some samples.
-    pub(super) fn inputs(&self, interface: &Interface, suffix: &str, range: Range<usize>) -> Result<Inputs> {
+    pub fn inputs(&self, interface: &Interface, suffix: &str, range: Range<usize>) -> Result<Inputs, TuneError> {
         let mut inputs = Inputs::default();
         for port in &interface.inputs {
             let data = rows(self.get(&format!("{}{suffix}", port.name))?, range.clone())?;
@@ -114,7 +145,7 @@ impl DataSet {
             let value = self.get(name)?;
             if value.len() != 1 || !value.dtype().is_integer() {
                 let message = format!("`{name}` is a size, one integer for all samples; found {}", sketch(value));
-                return Err(Failure::new("MDL0705", message).into());
+                return Err(TuneError::data(message));
             }
             inputs.sizes.push((name.clone(), value.get(0).as_i64()));
         }
@@ -135,7 +166,7 @@ fn per_call(port: &Port, interface: &Interface) -> usize {
 }
 
 /// Positions `range` of axis 0.
-pub(super) fn rows(tensor: &Tensor, range: Range<usize>) -> Result<Tensor> {
+pub fn rows(tensor: &Tensor, range: Range<usize>) -> Result<Tensor, TuneError> {
     let inner: usize = tensor.shape()[1..].iter().product();
     let shape = [&[range.len()], &tensor.shape()[1..]].concat();
     let bits = inner * tensor.dtype().bits() as usize;
@@ -147,7 +178,7 @@ pub(super) fn rows(tensor: &Tensor, range: Range<usize>) -> Result<Tensor> {
 }
 
 /// `f32[256, 784]`.
-pub(super) fn sketch(tensor: &Tensor) -> String {
+pub fn sketch(tensor: &Tensor) -> String {
     if tensor.shape().is_empty() {
         return tensor.dtype().to_string();
     }
