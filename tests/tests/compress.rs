@@ -333,6 +333,7 @@ fn a_missed_budget_says_what_would_meet_it_and_a_search_does_that() {
     assert!(found["evaluations"].as_u64().expect("a count") <= 2 + 3, "{found}");
     let forms = found["decisions"].as_array().expect("decisions");
     assert!(forms.iter().any(|made| made["form"] == "i8 by channel"), "{found}");
+    assert!(forms.iter().any(|made| made["why"] == "the budget has no room for it"), "{found}");
     let text = |words: &str| folder.mlc(words).stdout;
     let again = text("inspect m.mlc --json");
     folder.certificate("m.mdl --profile tight --search -o m.mlc");

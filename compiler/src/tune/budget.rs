@@ -35,7 +35,7 @@ struct Limits<'o> {
 impl<'o> Limits<'o> {
     fn of(order: Order<'o>) -> Result<Self, TuneError> {
         let needs = |what: &str, how: &str| order.refuse("MDL0502", format!("`budget` needs {what}")).help(how);
-        for word in ["latency", "memory"].into_iter().filter(|word| order.has(word)) {
+        if let Some(word) = ["latency", "memory"].into_iter().find(|word| order.has(word)) {
             return Err(order.refuse("MDL0508", format!("`{word}` of `budget` is not held to yet")));
         }
         let metric = order.text("metric").and_then(Metric::named);

@@ -141,6 +141,9 @@ pub(super) struct Memory {
     pub(super) pruned: BTreeMap<(usize, NodeId), Vec<(ConstantId, Tensor)>>,
 }
 
+/// Why a step is not taken that the budget has no room for.
+pub(super) const SPARED: &str = "the budget has no room for it";
+
 /// What a profile does to a product.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {

@@ -3,7 +3,7 @@
 //! of products is for the schedule to say.
 
 use super::calibrate::{Bed, Seen, calibrated};
-use super::compress::{Decision, Site, Step, Work};
+use super::compress::{Decision, SPARED, Site, Step, Work};
 use super::data::DataSet;
 use super::error::TuneError;
 use super::matrix::Rows;
@@ -99,14 +99,13 @@ pub(super) fn carried_out(
 ) -> Result<(), TuneError> {
     let Work { without, memory, decisions, changed } = work;
     let wanted: Vec<Wanted> = orders.named("prune").map(Wanted::of).collect::<Result<_, _>>()?;
-    let found: Vec<Product> = products(graph)
-        .into_iter()
-        .filter(|product| !product.is_table() && !without.contains(&(product.node, Step::Prune)))
-        .collect();
+    let found: Vec<Product> = products(graph).into_iter().filter(|product| !product.is_table()).collect();
     let last = |key: &str| wanted.iter().rposition(|wanted| wanted.order.holds_for(key));
     for (number, wanted) in wanted.iter().enumerate() {
         let own = |product: &&Product| product.members.iter().any(|m| last(&graph.constants[*m].name) == Some(number));
-        let own: Vec<&Product> = found.iter().filter(own).collect();
+        let (spared, own): (Vec<&Product>, Vec<&Product>) =
+            found.iter().filter(own).partition(|product| without.contains(&(product.node, Step::Prune)));
+        decisions.extend(spared.into_iter().map(|product| Decision::left(graph, product, SPARED)));
         let seen = match wanted.order.text("calibrate").filter(|_| wanted.method != Method::Magnitude) {
             None => None,
             Some(file) => {

@@ -2,14 +2,14 @@
 //! Invariant: decides and hands over; the passes `quantize` and `store` change the graph.
 
 use super::calibrate::{Bed, Seen, Statistics, calibrated};
-use super::compress::{Decision, Memory, Site, Step, Work};
+use super::compress::{Decision, Memory, SPARED, Site, Step, Work};
 use super::data::DataSet;
 use super::error::TuneError;
 use super::matrix::Rows;
 use super::measure::Watch;
 use super::orders::{Order, Orders};
 use super::ranges::Calibrator;
-use crate::graph::{ConstantId, Graph, ReadError};
+use crate::graph::{ConstantId, Graph};
 use crate::passes::quantize::{Activations, Recipe, Recipes, per_channel, quantize};
 use crate::passes::store::{can_keep, store};
 use crate::passes::{Product, products};
@@ -68,9 +68,12 @@ pub(super) fn carried_out(
     wanted.iter().try_for_each(|wanted| wanted.selects_products(graph, &found))?;
     let chosen: Vec<(&Product, &Wanted)> = found
         .iter()
-        .filter(|product| !without.contains(&(product.node, Step::Quantize)))
         .filter_map(|product| {
             let choice = choice(graph, product, &wanted, decisions)?;
+            if without.contains(&(product.node, Step::Quantize)) {
+                decisions.push(Decision::left(graph, product, SPARED));
+                return None;
+            }
             Some((product, &wanted[choice]))
         })
         .collect();
@@ -116,7 +119,7 @@ impl<'o> Wanted<'o> {
         if order.number("group").is_some_and(|group| group != 32.0) {
             return Err(order.refuse("MDL0508", "weights are packed in groups of 32 only"));
         }
-        for word in ["equalize", "state"].into_iter().filter(|word| order.has(word)) {
+        if let Some(word) = ["equalize", "state"].into_iter().find(|word| order.has(word)) {
             return Err(order.refuse("MDL0508", format!("`{word}` of `quantize` is not carried out yet")));
         }
         let calibrator = match order.text("method") {
@@ -301,7 +304,7 @@ fn correction(graph: &Graph, product: &Product, seen: &[Seen], bits: u32) -> Res
     let Some((axis, _)) = product.channels.filter(|_| product.inner.is_some()) else { return Ok(None) };
     let mut all = vec![];
     for (trip, member) in product.members.iter().enumerate() {
-        let weight = graph.numbers(*member).map_err(ReadError::from)?;
+        let weight = graph.numbers(*member)?;
         let means = match seen {
             [one] => &one.means,
             _ if seen.len() == product.members.len() => &seen[trip].means,
