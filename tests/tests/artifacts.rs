@@ -320,6 +320,6 @@ fn help_lists_the_exit_codes() {
         .skip(1)
         .filter_map(|line| line.split_whitespace().next())
         .collect();
-    assert_eq!(codes, ["0", "1", "2", "101", "130"], "{help}");
+    assert_eq!(codes, ["0", "1", "2", "3", "101", "130"], "{help}");
     assert!(Path::new(&place.path("m.mlc")).exists());
 }

@@ -172,7 +172,6 @@ impl Product<'_> {
     /// The activations' zero points, and how far from them a number can be.
     fn zeros(&self, cx: &Rewriter) -> Option<(Zeros, i64)> {
         let (low, high) = cx.graph.ty(self.left.value).dtype.integer_range().expect("they are integers");
-        let (low, high) = (low as i64, high as i64);
         let farthest = |zero: i64| (high - zero).abs().max((low - zero).abs());
         let Some(zero) = self.left.zero else {
             return Some((Zeros::Constant(vec![0; self.trips]), farthest(0)));

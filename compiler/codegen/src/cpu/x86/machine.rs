@@ -283,12 +283,8 @@ impl Width {
     }
 
     /// One byte in every byte.
-    pub(super) fn broadcast_byte(self, asm: &mut CodeAssembler, to: u8, from: Place) {
-        let code = match self {
-            Width::Ymm => Code::VEX_Vpbroadcastb_ymm_xmmm8,
-            Width::Zmm => Code::EVEX_Vpbroadcastb_zmm_k1z_xmmm8,
-        };
-        push(asm, Instruction::with2(code, self.register(to), from.operand()));
+    pub(super) fn broadcast_byte(self, asm: &mut Assembler, to: u8, from: Place) {
+        done(asm.vector(p66(2, 0x78).of(1), self.register(to), None, from.operand(), None, false));
     }
 
     /// The lanes as bytes, in which they fit; `spare` is overwritten.

@@ -1,8 +1,6 @@
 //! Leaves over runs of numbers side by side, of four bytes each or of one: copied, and cleared.
 
-use super::assembler::{
-    al, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, xmm0, ymm0, ymm1, ymm2, ymm3,
-};
+use super::assembler::{al, byte_ptr, dword_ptr, eax, qword_ptr, rax, rdi, rdx, rsi, xmm0, ymm0, ymm1, ymm2, ymm3};
 use super::machine::{Place, Width};
 use super::rows::{each, emitted};
 
