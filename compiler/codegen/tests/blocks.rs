@@ -246,3 +246,49 @@ fn blocks_of_many_rows() {
         hold(&product(columns, depth, true), &[1, rows], &buffers, "blocks", near);
     }
 }
+
+/// Weights of 16 bits are read as they are, and give what their numbers as f32 give.
+#[test]
+fn panels_of_16_bits() {
+    for (i, (columns, depth)) in [(40, 64), (41, 70), (16, 1500), (24, 3)].into_iter().enumerate() {
+        for dtype in [DType::F16, DType::BF16] {
+            let mut b = Build::new(&format!("{columns} {depth} {dtype}"));
+            let (m, n, k) = (b.axis("m", slot(0)), b.axis("n", columns), b.axis("k", depth));
+            let (x, w, bias, out) = (b.input(DType::F32), b.input(dtype), b.input(DType::F32), b.output(DType::F32));
+            let (left, right) = (b.read_dense(x, &[m, k]), b.read_dense(w, &[k, n]));
+            let sum = b.0.expr.push(Node::Accumulator);
+            let bias = b.read_dense(bias, &[n]);
+            let value = b.binary(Binary::Add, sum, bias);
+            let stores = vec![b.store_dense(out, &[m, n], value)];
+            let (batch, accumulator) = (vec![], DType::F32);
+            let contract =
+                Contract { batch, m: vec![m], n: vec![n], k: vec![k], a: left, b: right, accumulator, stores };
+            let kernel = b.finish(Body::Contract(contract));
+            let (panels, laid_out) = wanted(&kernel, BufferId(1)).expect("weights are worth it");
+            for rows in [1, 3, 13, 0] {
+                let mut random = Random(0x16b + i as u64 * 7 + rows as u64);
+                let sizes = [
+                    (F32, rows * depth),
+                    (Storage::Plain(dtype), depth * columns),
+                    (F32, columns),
+                    (F32, rows * columns),
+                ];
+                let mut buffers = sizes.map(|(storage, count)| random_bytes(storage, count, &mut random)).to_vec();
+                let block = support::sizes(&[rows]);
+                let mut expected = buffers.clone();
+                eval::run(&kernel, &block, &mut expected);
+                buffers[1] = panels.pack(&buffers[1]);
+                let mut packed = buffers.clone();
+                eval::run(&laid_out, &block, &mut packed);
+                assert_eq!(packed[3], expected[3], "panels hold the numbers that they were made of");
+                hold(
+                    &laid_out,
+                    &[rows],
+                    &buffers,
+                    if support::machine::runnable().len() > 1 { "blocks" } else { "contract" },
+                    Near { absolute: 5e-4, relative: 1e-4 },
+                );
+            }
+        }
+    }
+}

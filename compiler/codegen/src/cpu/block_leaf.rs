@@ -41,7 +41,7 @@ pub(super) fn emit(plan: &BlockPlan, shape: Shape, piece: Piece) -> Result<Vec<u
 fn emit_with(plan: &BlockPlan, shape: Shape, piece: Piece, aside: bool) -> Result<Vec<u8>, OutOfRegisters> {
     let lanes = plan.width.lanes();
     let (rows, vectors, vector) = (shape.rows, (shape.columns + lanes - 1) / lanes, lanes as i32 * 4);
-    let panel_step = PANEL * 4;
+    let (panel_step, size) = (PANEL * i64::from(plan.kept.bytes()), plan.kept.bytes());
     let moved = [4, AHEAD_BYTES * plan.lines, 0].into_iter().chain((0..plan.panels_together()).map(|_| panel_step));
     let moved = moved.chain(plan.epilogue.moves().map(|_| 0));
     let cursors: Vec<Cursor> =
@@ -60,9 +60,9 @@ fn emit_with(plan: &BlockPlan, shape: Shape, piece: Piece, aside: bool) -> Resul
             let sums = &sets[step as usize % sets.len()];
             let step = step as i32;
             let right = |e: &mut Wide, j: i64| {
-                let bytes = (j * i64::from(vector)) as i32;
+                let bytes = j as i32 * lanes as i32 * size;
                 let (panel, inside) = (bytes / panel_step as i32, bytes % panel_step as i32);
-                e.load(RIGHT + panel as usize, step * panel_step as i32 + inside)
+                e.widen(RIGHT + panel as usize, step * panel_step as i32 + inside, plan.kept)
             };
             let left = |e: &mut Wide, row: i64| e.broadcast(LEFT, row as i32 * plan.left_step() as i32 + step * 4);
             if rows <= FEW_ROWS {

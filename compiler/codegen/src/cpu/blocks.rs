@@ -14,7 +14,7 @@ use super::left::{self, Runs};
 use super::pack;
 use super::panels::{PANEL, in_panels};
 use super::select::{Isa, panel_width};
-use super::x86::{self, Width};
+use super::x86::{self, Kept, Width};
 use crate::base::{DType, Dim, Storage};
 use crate::kernel::{Access, AxisId, Body, BufferId, Contract, Kernel, Node, Types};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -53,6 +53,8 @@ pub(super) struct BlockPlan<'k> {
     c: &'k Contract,
     left: Left<'k>,
     right: BufferId,
+    /// What its numbers are kept as.
+    pub(super) kept: Kept,
     pub(super) epilogue: Epilogue<'k>,
     pub(super) width: Width,
     rows: Dim,
@@ -85,7 +87,10 @@ impl<'k> BlockPlan<'k> {
         if c.accumulator != DType::F32 {
             return None;
         }
-        let right = in_panels(kernel, c.b, n, &c.k, Storage::Plain(DType::F32))?;
+        let Node::Operand(operand) = kernel.expr.nodes[c.b.0 as usize] else { return None };
+        let storage = kernel.buffer(kernel.operand(operand).buffer).storage;
+        let kept = Kept::of(storage)?;
+        let right = in_panels(kernel, c.b, n, &c.k, storage)?;
         let rows: Dim = c.m.iter().map(|axis| kernel.axis(*axis).extent.clone()).product();
         let left = left_side(kernel, c, &rows, depth);
         let epilogue = Epilogue::new(kernel, &types, &c.stores, n, &c.m, &c.k)?;
@@ -97,7 +102,7 @@ impl<'k> BlockPlan<'k> {
         let block = tiles_of_block(BLOCK / (tallest * chunk * 4), tiles);
         let moves = epilogue.moves().count();
         let (together, leaves) = (columns_together(isa, &rows, columns, moves), vec![]);
-        let all = together * 4 / AHEAD_BYTES;
+        let all = (together * i64::from(kept.bytes()) / AHEAD_BYTES).max(1);
         let lines = if many { (all + tiles.min(all) - 1) / tiles.min(all) } else { 1 };
         let mut plan = BlockPlan {
             kernel,
@@ -105,6 +110,7 @@ impl<'k> BlockPlan<'k> {
             c,
             left,
             right,
+            kept,
             epilogue,
             width,
             rows,
@@ -346,7 +352,8 @@ impl Frame {
         };
         let done = d.times(chunk, plan.chunk * 4);
         let left = d.offset(left, done);
-        let (skipped, done) = (d.times(column, plan.depth * 4), d.times(done, PANEL));
+        let size = i64::from(plan.kept.bytes());
+        let (skipped, done) = (d.times(column, plan.depth * size), d.times(chunk, plan.chunk * size * PANEL));
         let right = d.offset(d.buffers[plan.right.0 as usize], skipped);
         let right = d.offset(right, done);
         let mut aside = self.aside;
@@ -356,7 +363,7 @@ impl Frame {
         }
         let mut bases = vec![(left, plan.left_step()), (right, 0), (aside, 0)];
         for panel in 0..plan.panels_together() as i64 {
-            bases.push((d.b.ins().iadd_imm_s(right, panel * plan.depth * PANEL * 4), 0));
+            bases.push((d.b.ins().iadd_imm_s(right, panel * plan.depth * PANEL * size), 0));
         }
         for (_, operand, next) in &plan.epilogue.rows {
             bases.push((at(d, plan.kernel.operand(*operand)), next * 4));
@@ -427,9 +434,10 @@ fn emit_tile(
 /// memory and arithmetic are busy at once. Others look at their own, which is at hand.
 fn ahead(d: &mut Driver, plan: &BlockPlan, right: Value, (tile, first): (Value, Value)) -> Value {
     let number = d.b.ins().isub(tile, first);
-    let next = d.b.ins().iadd_imm_s(right, plan.depth * plan.together * 4);
+    let bytes = plan.together * i64::from(plan.kept.bytes());
+    let next = d.b.ins().iadd_imm_s(right, plan.depth * bytes);
     let share = d.times(number, plan.chunk * AHEAD_BYTES * plan.lines);
     let next = d.offset(next, share);
-    let early = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, plan.together * 4 / AHEAD_BYTES / plan.lines);
+    let early = d.b.ins().icmp_imm_s(IntCC::SignedLessThan, number, bytes / AHEAD_BYTES / plan.lines);
     d.b.ins().select(early, next, right)
 }

@@ -5,6 +5,7 @@
 //! axis of k lie together for each column, which is what instructions multiply and sum at once; zeros fill the last four.
 
 use super::address::{Motion, motion};
+use super::blocks::BlockPlan;
 use super::integers::IntegerPlan;
 use super::select::Isa;
 use super::windows::{WindowPlan, as_window};
@@ -35,7 +36,7 @@ pub struct Panels {
 /// Steps of k that lie together for each column; `None` for what is not kept in panels.
 pub fn group_of(storage: Storage) -> Option<i64> {
     match storage {
-        Storage::Plain(DType::F32) => Some(1),
+        Storage::Plain(DType::F32 | DType::F16 | DType::BF16) => Some(1),
         Storage::Plain(DType::I8 | DType::U8) => Some(4),
         _ => None,
     }
@@ -155,7 +156,10 @@ pub fn wanted(kernel: &Kernel, buffer: BufferId) -> Option<(Panels, Kernel)> {
     let panels = Panels::new(kernel, access, n, &k, form).filter(|panels| panels.columns.extent >= FEWEST)?;
     let mut laid_out = Kernel { body, ..kernel.clone() };
     laid_out.operands[operand.0 as usize] = panels_of(kernel, buffer, n, &k, form);
-    let fits = form.1 == 1 || IntegerPlan::new(&laid_out, Isa::Avx2).is_some();
+    let fits = match storage {
+        Storage::Plain(DType::F16 | DType::BF16) => BlockPlan::new(&laid_out, Isa::Avx2).is_some(),
+        _ => form.1 == 1 || IntegerPlan::new(&laid_out, Isa::Avx2).is_some(),
+    };
     fits.then_some((panels, laid_out))
 }
 
@@ -170,7 +174,7 @@ fn with_right_side(kernel: &Kernel, operand: OperandId) -> Option<Contract> {
     let stored = contract.stores.iter().any(|store| store.value == node);
     let used = nodes.iter().any(|other| other.inputs().any(|input| input == node));
     let storage = kernel.buffer(kernel.operand(operand).buffer).storage;
-    let sums = if storage == Storage::Plain(DType::F32) { DType::F32 } else { DType::I32 };
+    let sums = storage.compute();
     if stored || used || contract.accumulator != sums || contract.a == contract.b {
         return None;
     }

@@ -257,16 +257,16 @@ impl Width {
         done(asm.vector(p66(2, 0x18).of(4), self.register(to), None, from.operand(), None, false));
     }
 
-    /// Eight numbers as f32.
+    /// As many numbers as there are lanes, as f32.
     pub(super) fn widen(self, asm: &mut Assembler, to: u8, from: Place, kept: Kept) {
-        assert!(self == Width::Ymm, "rows are read in vectors of 256 bits");
-        match kept {
-            Kept::F32 => self.load(asm, to, from),
-            Kept::F16 => done(asm.vector(p66(2, 0x13), self.register(to), None, from.operand(), None, false)),
-            Kept::BF16 => {
-                done(asm.vector(p66(2, 0x33), self.register(to), None, from.operand(), None, false));
-                self.single(asm, Single::ShiftLeft(16), to, to);
-            }
+        let form = match kept {
+            Kept::F32 => return self.load(asm, to, from),
+            Kept::F16 => p66(2, 0x13),
+            Kept::BF16 => p66(2, 0x33),
+        };
+        done(asm.vector(form.of(32), self.register(to), None, from.operand(), None, false));
+        if kept == Kept::BF16 {
+            self.single(asm, Single::ShiftLeft(16), to, to);
         }
     }
 

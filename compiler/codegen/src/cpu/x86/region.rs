@@ -2,6 +2,7 @@
 
 use super::assembler::{Assembler, Register, rdx};
 use super::machine::{Op, Operand, Place, Single, Test, Width};
+use super::rows::Kept;
 
 /// More values are alive at once than the machine has registers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,6 +41,8 @@ pub(super) enum Step {
     Dot(u8, Vector, Vector),
     /// As many bytes as a vector has lanes, as signed or unsigned integers.
     LoadBytes(Place, bool),
+    /// As many numbers as a vector has lanes, as f32.
+    Widen(Place, Kept),
     /// One byte in every byte of a vector.
     BroadcastByte(Place),
     /// The lanes, which fit so, as signed or unsigned bytes.
@@ -69,6 +72,7 @@ impl Step {
             Step::Load(_)
             | Step::LoadBytes(..)
             | Step::BroadcastByte(_)
+            | Step::Widen(..)
             | Step::Broadcast(_)
             | Step::Constant(_)
             | Step::Variable(_) => [None; 3],
@@ -190,6 +194,11 @@ impl Allocation<'_> {
             Step::LoadBytes(from, signed) => {
                 let to = self.take()?;
                 width.load_bytes(self.asm, to, from, signed);
+                self.homes[i] = Home::Register(to);
+            }
+            Step::Widen(from, kept) => {
+                let to = self.take()?;
+                width.widen(self.asm, to, from, kept);
                 self.homes[i] = Home::Register(to);
             }
             Step::BroadcastByte(from) => {

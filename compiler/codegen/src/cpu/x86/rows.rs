@@ -7,6 +7,7 @@ use super::assembler::{
     ymm14, ymm15, ymmword_ptr,
 };
 use super::machine::{Op, Operand, Place, Width};
+use crate::base::{DType, Storage};
 
 const HELD: &str = "operands of a leaf fit their instructions";
 
@@ -19,6 +20,16 @@ pub(in crate::cpu) enum Kept {
 }
 
 impl Kept {
+    /// `None` for what are no floats of 16 or 32 bits.
+    pub(in crate::cpu) fn of(storage: Storage) -> Option<Kept> {
+        match storage {
+            Storage::Plain(DType::F32) => Some(Kept::F32),
+            Storage::Plain(DType::F16) => Some(Kept::F16),
+            Storage::Plain(DType::BF16) => Some(Kept::BF16),
+            _ => None,
+        }
+    }
+
     pub(in crate::cpu) fn bytes(self) -> i32 {
         if self == Kept::F32 { 4 } else { 2 }
     }

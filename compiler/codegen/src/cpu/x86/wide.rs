@@ -6,6 +6,7 @@ use super::assembler::{
 };
 use super::machine::{Op, Operand, Place, Single, Test, Width};
 use super::region::{OutOfRegisters, Region, Step, Vector};
+use super::rows::Kept;
 use crate::base::{DType, Scalar};
 use crate::cpu::arithmetic::{Arithmetic, Cursor, Lanewise, LeafEmitter, Shift, Start};
 use crate::kernel::{Binary, Compare, Unary};
@@ -209,6 +210,17 @@ impl Wide {
         }
         let (place, mask) = (self.place(cursor, bytes), self.filled(u32::MAX, lanes));
         self.region.record(Step::LoadSome(place, mask))
+    }
+
+    /// As many numbers as a vector has lanes, `bytes` past a cursor, as f32.
+    pub(in crate::cpu) fn widen(&mut self, cursor: usize, bytes: i32, kept: Kept) -> Vector {
+        match kept {
+            Kept::F32 => self.load(cursor, bytes),
+            kept => {
+                let place = self.place(cursor, bytes);
+                self.region.record(Step::Widen(place, kept))
+            }
+        }
     }
 
     /// Writes the first lanes of a vector `bytes` past a cursor.
