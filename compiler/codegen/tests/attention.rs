@@ -69,23 +69,33 @@ fn attention_of(
     }))
 }
 
-fn run(kernel: &Kernel, [tokens, past, keys]: [i64; 3], path: &str, near: Near, hide: bool) {
+/// What no score survives.
+const HIDDEN: [u8; 4] = f32::NEG_INFINITY.to_le_bytes();
+
+fn run(kernel: &Kernel, sizes: [i64; 3], path: &str, near: Near, hide: bool) {
+    let row = sizes[2] as usize * 4;
+    run_on(kernel, sizes, path, near, &|[_, _, _, masks, _]| {
+        if hide {
+            masks.chunks_exact_mut(4).step_by(2).for_each(|m| m.copy_from_slice(&HIDDEN));
+            masks[..row].chunks_exact_mut(4).for_each(|m| m.copy_from_slice(&HIDDEN));
+        }
+    });
+}
+
+/// On random queries, keys, values, masks and results, changed.
+fn run_on(kernel: &Kernel, [tokens, past, keys]: [i64; 3], path: &str, near: Near, change: &dyn Fn(&mut [Vec<u8>; 5])) {
     let mut random = Random(41 + keys as u64);
     let storage = |i: usize| kernel.buffers[i].storage;
-    let mut masks = random_bytes(storage(3), tokens * keys, &mut random);
-    if hide {
-        masks.chunks_exact_mut(4).step_by(2).for_each(|m| m.copy_from_slice(&f32::NEG_INFINITY.to_le_bytes()));
-        let row = keys as usize * 4;
-        masks[..row].chunks_exact_mut(4).for_each(|m| m.copy_from_slice(&f32::NEG_INFINITY.to_le_bytes()));
-    }
+    let masks = random_bytes(storage(3), tokens * keys, &mut random);
     let [depth, width] = [4, 5].map(|axis: usize| kernel.axes[axis].extent.as_constant().expect("a constant"));
-    let buffers = [
+    let mut buffers = [
         random_bytes(storage(0), tokens * 6 * depth, &mut random),
         random_bytes(storage(1), keys * 2 * depth, &mut random),
         random_bytes(storage(2), keys * 2 * width, &mut random),
         masks,
         random_bytes(storage(4), tokens * 6 * width, &mut random),
     ];
+    change(&mut buffers);
     hold(kernel, &[tokens, past, keys], &buffers, path, near);
 }
 
@@ -125,6 +135,22 @@ fn tiles_of_whole_vectors() {
             for (sees, mask) in [(Sees::All, true), (Sees::All, false), (Sees::Past, false)] {
                 let kernel = attention_of(lengths, DType::F32, DType::F32, sees, mask, true);
                 run(&kernel, size, "attention", CLOSE, mask);
+            }
+        }
+    }
+}
+
+/// A row that sees nothing is 0 beside rows that see an infinite value.
+#[test]
+fn blind_rows_are_zero_over_infinite_values() {
+    for lengths in [[32, 64], [20, 21]] {
+        for size in [[2, 0, 16], [7, 0, 40], [3, 2, 5]] {
+            for sees in [Sees::All, Sees::Past] {
+                let kernel = attention_of(lengths, DType::F32, DType::F32, sees, true, true);
+                run_on(&kernel, size, "attention", CLOSE, &|[_, _, values, masks, _]| {
+                    masks[..size[2] as usize * 4].chunks_exact_mut(4).for_each(|m| m.copy_from_slice(&HIDDEN));
+                    values[..4].copy_from_slice(&f32::INFINITY.to_le_bytes());
+                });
             }
         }
     }

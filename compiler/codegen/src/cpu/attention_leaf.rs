@@ -115,9 +115,17 @@ pub(super) fn products(shape: &Shape) -> Vec<u8> {
     leaf.expect(FITS)
 }
 
+/// Sums of a row times its factor, and 0 where that is 0: the weights of a row that sees nothing are 0, which an infinite
+/// value would make NaN.
+pub(super) fn scaled<E: Arithmetic>(e: &mut E, sums: E::Value, [factor, zero]: [E::Value; 2]) -> E::Value {
+    let blind = e.compare(Compare::Eq, DType::F32, factor, zero);
+    let product = e.binary(Binary::Mul, DType::F32, sums, factor);
+    e.select(DType::F32, blind, zero, product)
+}
+
 /// `VALUES (panels, list, rest)`: weights times a panel of values, of whole panels of keys and of those that are left. The
-/// list has the values, the weights, and where sums are stored; or, where they are `finished`, a factor for each row and
-/// where each row is stored.
+/// list has the values, the weights, and where sums are stored; or, where they are `finished`, a factor for each row and a
+/// zero behind them, and where each row is stored.
 pub(super) fn values(shape: &Shape, finished: bool) -> Vec<u8> {
     const VALUES: usize = 0;
     const WEIGHTS: usize = 1;
@@ -135,13 +143,13 @@ pub(super) fn values(shape: &Shape, finished: bool) -> Vec<u8> {
         e.steps(0, &by_panel, 1, &mut |e, _| (0..shape.columns()).for_each(|n| step(e, n)));
         e.steps(2, &by_key, 1, &mut |e, _| step(e, 0));
         for (row, sums) in (0..).zip(&sums) {
-            let factor = finished.then(|| e.broadcast(TO, row * 4));
+            let factor = finished.then(|| [row, shape.rows as i32].map(|place| e.broadcast(TO, place * 4)));
             for (j, sum) in (0..).zip(sums) {
                 let (sum, at) = (e.read(*sum), (j * shape.vector()) as i32);
                 match factor {
                     None => e.store_at(TO, row * shape.row_bytes() as i32 + at, sum),
                     Some(factor) => {
-                        let result = e.binary(Binary::Mul, DType::F32, sum, factor);
+                        let result = scaled(e, sum, factor);
                         e.store_at(TO + 1 + row as usize, at, result);
                     }
                 }

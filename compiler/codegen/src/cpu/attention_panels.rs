@@ -3,10 +3,11 @@
 
 use super::arithmetic::Arithmetic;
 use super::attention::{AttentionPlan, Frame, at_number, at_row, rows_of};
+use super::clif::Parts;
 use super::driver::Driver;
 use super::select::TILE_VECTORS;
 use super::{lanes, x86};
-use crate::base::Scalar;
+use crate::base::{DType, Scalar};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F32X4};
 use cranelift_codegen::ir::{InstBuilder, Value};
@@ -192,4 +193,41 @@ impl<'p, 'k> Panels<'p, 'k> {
             });
         });
     }
+}
+
+/// What `right` holds of values: rows of keys, of so many bytes.
+pub(super) struct Rows {
+    pub(super) right: Value,
+    pub(super) row_bytes: i64,
+}
+
+/// The sums of a row that begin in `tile`, in vectors of four, with what keys `from..to` add that its tile left out:
+/// `Σ_n weight[n] · value[n]`.
+pub(super) fn with_rest(
+    d: &mut Driver,
+    tile: Value,
+    rows: &Rows,
+    [from, to]: [Value; 2],
+    weight: &dyn Fn(&mut Driver, Value) -> Value,
+) -> Vec<Parts> {
+    let parts = rows.row_bytes as i32 / 16;
+    let sums = d.new_variables(4 * parts as usize, Scalar::F32(0.0));
+    for (i, variable) in (0..parts).zip(&sums) {
+        let part = d.read(F32X4, tile, i * 16);
+        d.b.def_var(*variable, part);
+    }
+    d.each(from, to, 1, &mut |d, n| {
+        let weight = weight(d, n);
+        let weight = d.read(F32, weight, 0);
+        let weight = Parts::one(d.vector(4).splat(DType::F32, weight).all()[0]);
+        let skipped = d.times(n, rows.row_bytes);
+        let row = d.offset(rows.right, skipped);
+        for (i, variable) in (0..parts).zip(&sums) {
+            let value = Parts::one(d.read(F32X4, row, i * 16));
+            let old = Parts::one(d.b.use_var(*variable));
+            let new = d.vector(4).multiply_add(DType::F32, value, weight, old);
+            d.b.def_var(*variable, new.scalar());
+        }
+    });
+    (0..parts).zip(&sums).map(|(_, variable)| Parts::one(d.b.use_var(*variable))).collect()
 }

@@ -7,15 +7,14 @@
 
 use super::arithmetic::Arithmetic;
 use super::attention::{AttentionPlan, Frame, at_number, most_of, shares, shift_of, store_row, weigh};
-use super::attention_panels::Panels;
-use super::clif::Parts;
+use super::attention_panels::{Panels, Rows, with_rest};
 use super::driver::Driver;
 use super::select::TILE_ROWS;
 use super::{leaves, pack};
-use crate::base::{DType, Dim, Scalar};
+use crate::base::{DType, Dim};
 use crate::kernel::Binary;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{F32, F32X4, I64};
+use cranelift_codegen::ir::types::{F32, I64};
 use cranelift_codegen::ir::{InstBuilder, Value};
 
 /// Tiles of a block, and its rows.
@@ -293,31 +292,13 @@ impl Tiles<'_, '_> {
 
     /// Adds what a row sees beyond the others of its tile, and divides.
     fn finish(&self, d: &mut Driver, r: Value, (tile, right, out): (Value, Value, Value), least: Value) {
-        let parts = self.width as i32 / 4;
-        let sums = d.new_variables(self.width as usize, Scalar::F32(0.0));
-        for (i, variable) in (0..parts).zip(&sums) {
-            let part = d.read(F32X4, tile, i * 16);
-            d.b.def_var(*variable, part);
-        }
         let weights = self.row(d, self.weights, self.weight_bytes, r);
         let end = self.end_of(d, r);
-        d.each(least, end, 1, &mut |d, n| {
-            let weight = at_number(d, weights, n);
-            let weight = d.read(F32, weight, 0);
-            let weight = Parts::one(d.vector(4).splat(DType::F32, weight).all()[0]);
-            let skipped = d.times(n, self.row_bytes);
-            let row = d.offset(right, skipped);
-            for (i, variable) in (0..parts).zip(&sums) {
-                let value = Parts::one(d.read(F32X4, row, i * 16));
-                let old = Parts::one(d.b.use_var(*variable));
-                let new = d.vector(4).multiply_add(DType::F32, value, weight, old);
-                d.b.def_var(*variable, new.scalar());
-            }
-        });
+        let rows = Rows { right, row_bytes: self.row_bytes };
+        let sums = with_rest(d, tile, &rows, [least, end], &|d, n| at_number(d, weights, n));
         let at = at_number(d, self.sums, r);
         let sum = d.read(F32, at, 0);
-        for (i, variable) in (0..parts).zip(&sums) {
-            let total = Parts::one(d.b.use_var(*variable));
+        for (i, total) in (0..).zip(sums) {
             let mut e = d.vector(4);
             let divisor = e.splat(DType::F32, sum);
             let quotient = e.binary(Binary::Div, DType::F32, total, divisor);

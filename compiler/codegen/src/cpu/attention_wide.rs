@@ -8,7 +8,7 @@
 use super::arithmetic::Arithmetic;
 use super::attention::{AttentionPlan, Frame, at_number, most_of, shares, shift_of, store_row, weigh};
 use super::attention_leaf::{self as leaf, Shape};
-use super::attention_panels::Panels;
+use super::attention_panels::{Panels, Rows, with_rest};
 use super::chain::{self, Chain, lies_side_by_side};
 use super::clif::{Clif, Parts};
 use super::driver::{Accumulator, Driver};
@@ -42,7 +42,7 @@ struct Tiles<'p, 'k> {
     queries: Value,
     scores: Value,
     outs: Value,
-    /// On the stack: how many keys each row sees, what its sums are multiplied by, a finished tile, and the words and lanes
+    /// On the stack: how many keys each row sees, what its sums are multiplied by and a zero, a finished tile, and the words and lanes
     /// that leaves take and give.
     ends: Value,
     factors: Value,
@@ -116,7 +116,7 @@ fn tiles<'p, 'k>(
         scores,
         outs,
         ends: d.stack(shape.rows as usize * 8),
-        factors: d.stack(shape.rows as usize * 4),
+        factors: d.stack((shape.rows as usize + 1) * 4),
         tile: d.stack(shape.tile_bytes() as usize),
         list: d.stack((3 + shape.rows as usize) * 8),
         number: d.stack(4),
@@ -306,6 +306,8 @@ impl Tiles<'_, '_> {
         let store = &self.plan.a.stores[0];
         let rows = d.stack(self.shape.rows as usize * 8);
         (0..self.shape.rows as i32).for_each(|r| d.write(self.outs, rows, r * 8));
+        let zero = d.b.ins().f32const(0.0);
+        d.write(zero, self.factors, self.shape.rows as i32 * 4);
         self.each_row(d, first, count, &mut |d, r| {
             pack::bind_first(d, &[self.plan.a.e]);
             let (element, _) = d.element(&store.access, None);
@@ -343,32 +345,16 @@ impl Tiles<'_, '_> {
 
     /// Adds what a row sees beyond the others of its tile, and multiplies by its factor.
     fn finish(&self, d: &mut Driver, r: Value, (tile, right, out): (Value, Value, Value), least: Value) {
-        let parts = self.shape.columns() as i32 / 4;
-        let sums = d.new_variables(self.shape.columns() as usize, Scalar::F32(0.0));
-        for (i, variable) in (0..parts).zip(&sums) {
-            let part = d.read(F32X4, tile, i * 16);
-            d.b.def_var(*variable, part);
-        }
         let (own, end) = (self.own(d, r), self.end_of(d, r));
-        d.each(least, end, 1, &mut |d, n| {
-            let weight = self.place(d, own, n);
-            let weight = d.read(F32, weight, 0);
-            let weight = Parts::one(d.vector(4).splat(DType::F32, weight).all()[0]);
-            let skipped = d.times(n, self.shape.row_bytes());
-            let row = d.offset(right, skipped);
-            for (i, variable) in (0..parts).zip(&sums) {
-                let value = Parts::one(d.read(F32X4, row, i * 16));
-                let old = Parts::one(d.b.use_var(*variable));
-                let new = d.vector(4).multiply_add(DType::F32, value, weight, old);
-                d.b.def_var(*variable, new.scalar());
-            }
-        });
+        let rows = Rows { right, row_bytes: self.shape.row_bytes() };
+        let sums = with_rest(d, tile, &rows, [least, end], &|d, n| self.place(d, own, n));
         let at = at_number(d, self.factors, r);
         let factor = d.read(F32, at, 0);
         let factor = Parts::one(d.vector(4).splat(DType::F32, factor).all()[0]);
-        for (i, variable) in (0..parts).zip(&sums) {
-            let total = Parts::one(d.b.use_var(*variable));
-            let result = d.vector(4).binary(Binary::Mul, DType::F32, total, factor);
+        for (i, total) in (0..).zip(sums) {
+            let mut e = d.vector(4);
+            let zero = e.constant(Scalar::F32(0.0));
+            let result = leaf::scaled(&mut e, total, [factor, zero]);
             d.write(result.scalar(), out, i * 16);
         }
     }
