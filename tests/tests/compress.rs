@@ -30,6 +30,8 @@ profile dynamic { quantize(i8) }
 profile fixed { quantize(i8, calibrate = \"d.npz\") }
 profile symmetric { quantize(i8, calibrate = \"d.npz\", symmetric = true, method = minmax, bias_correction = false) }
 profile weights_only { quantize(i8, activations = none) }
+profile per { quantize(i8, per = tensor) }
+profile layered { prune(sparsity = 50%, per_layer = true) }
 profile half { quantize(f16) }
 profile brain { quantize(bf16, skip = \"last\") }
 profile four { quantize(i4) }
@@ -262,6 +264,13 @@ fn data_that_calibrates_nothing_is_refused_at_the_directive() {
 }
 
 #[test]
+fn samples_calibrate_an_entry_of_one_batch_size() {
+    let folder = Folder::new();
+    let ran = folder.mlc("build m.mdl -v --profile fixed -D n=32");
+    assert!(ran.status.success() && told(&ran).contains("weights changed"), "{}", told(&ran));
+}
+
+#[test]
 fn without_a_profile_nothing_changes() {
     let folder = Folder::new();
     assert!(folder.outputs("m.mdl") == folder.outputs("m.mdl --sparse off"));
@@ -351,6 +360,8 @@ fn what_the_data_cannot_tell_is_no_pass() {
     assert_eq!(certificate["undecided"], true);
     let large = folder.mlc("build m.mdl --profile large -o m.mlc");
     assert!(large.status.code() == Some(3) && told(&large).contains("allowed 1.0 KiB"), "{}", told(&large));
+    folder.refuses("per", "error[MDL0508]: these weights have no scale for each tensor");
+    folder.refuses("layered", "error[MDL0508]: `per_layer` of `prune` is not carried out yet");
     folder.refuses("slow", "error[MDL0508]: `latency` of `budget` is not held to yet");
 }
 

@@ -75,9 +75,7 @@ pub(super) fn calibrated(
     let values: Vec<ValueId> = inner.keys().copied().collect();
     let (tapped, taps) = tapped(graph, 0, &values);
     let mut session = bed.session(&tapped)?;
-    let mut batches = data.batches(&interface, suffix)?;
-    batches.samples = batches.samples.min(samples);
-    batches.size = batches.size.min(BATCH);
+    let batches = data.batches(&interface, suffix)?.at_most(samples, BATCH);
     data.require_finite(&interface, suffix, batches.samples)?;
     let total = 2 * batches.samples;
     let mut ends: BTreeMap<ValueId, Vec<Ends>> = BTreeMap::new();

@@ -27,9 +27,20 @@ pub struct Batches {
     pub samples: usize,
     /// In a call; the last may have fewer.
     pub size: usize,
+    /// Whether every call takes just so many.
+    pub fixed: bool,
 }
 
 impl Batches {
+    /// The first samples, at most so many, in calls of at most `size` where the entry takes fewer than it could.
+    pub fn at_most(self, samples: usize, size: usize) -> Batches {
+        let samples = self.samples.min(samples);
+        match self.fixed {
+            true => Batches { samples: (samples - samples % self.size).max(self.size).min(self.all), ..self },
+            false => Batches { samples, size: self.size.min(size), ..self },
+        }
+    }
+
     /// The samples of each call.
     pub fn ranges(self) -> impl ExactSizeIterator<Item = Range<usize>> {
         let count = self.samples.div_ceil(self.size.max(1));
@@ -83,9 +94,9 @@ impl DataSet {
         for port in &interface.inputs {
             let data = self.get(&format!("{}{suffix}", port.name))?;
             let wanted = || port.show(&interface.slots);
-            let size = match data.shape().len().checked_sub(port.dims.len()) {
+            let (size, fixed) = match data.shape().len().checked_sub(port.dims.len()) {
                 Some(0) if !port.dims.is_empty() => per_call(port, interface),
-                Some(1) => 1,
+                Some(1) => (1, true),
                 _ => {
                     let message =
                         format!("`{}{suffix}` is {}, and the entry takes {}", port.name, sketch(data), wanted());
@@ -100,7 +111,8 @@ impl DataSet {
                 return Err(TuneError::data(message));
             }
             let size = batches.map_or(size, |(before, _)| before.size.min(size));
-            batches = Some((Batches { all: samples, samples, size }, &port.name));
+            let fixed = fixed || batches.is_some_and(|(before, _)| before.fixed);
+            batches = Some((Batches { all: samples, samples, size, fixed }, &port.name));
         }
         let none = || TuneError::data(format!("`{}` takes no tensor to measure it on", interface.entry));
         batches.map(|(batches, _)| batches).ok_or_else(none)
@@ -153,16 +165,16 @@ impl DataSet {
     }
 }
 
-/// The samples that a call takes: the bound of the first axis.
-fn per_call(port: &Port, interface: &Interface) -> usize {
-    let bound = match port.dims[0].as_constant() {
-        Some(fixed) => Some(fixed),
-        None => port.dims[0].as_slot().and_then(|slot| match interface.slots.def(slot) {
-            SlotDef::Given { hi, .. } if *hi != i64::MAX => Some(*hi),
-            _ => None,
-        }),
+/// The samples that a call takes, the bound of the first axis, and whether it takes no other number.
+fn per_call(port: &Port, interface: &Interface) -> (usize, bool) {
+    let (bound, fixed) = match port.dims[0].as_constant() {
+        Some(fixed) => (Some(fixed), true),
+        None => match port.dims[0].as_slot().map(|slot| interface.slots.def(slot)) {
+            Some(SlotDef::Given { lo, hi, .. }) if *hi != i64::MAX => (Some(*hi), lo == hi),
+            _ => (None, false),
+        },
     };
-    bound.and_then(|bound| usize::try_from(bound).ok()).unwrap_or(UNBOUNDED).max(1)
+    (bound.and_then(|bound| usize::try_from(bound).ok()).unwrap_or(UNBOUNDED).max(1), fixed)
 }
 
 /// Positions `range` of axis 0.

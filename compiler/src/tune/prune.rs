@@ -58,6 +58,9 @@ impl<'o> Wanted<'o> {
             Some("taylor") => return Err(order.refuse("MDL0508", "`taylor` is not carried out yet")),
             _ => Method::Magnitude,
         };
+        if order.has("per_layer") {
+            return Err(order.refuse("MDL0508", "`per_layer` of `prune` is not carried out yet"));
+        }
         let block = order.number("block").map(|block| block as usize);
         let pattern = match order.text("pattern") {
             Some("2:4") => Pattern::Groups { kept: 2, of: 4 },

@@ -122,6 +122,14 @@ impl<'o> Wanted<'o> {
         if let Some(word) = ["equalize", "state"].into_iter().find(|word| order.has(word)) {
             return Err(order.refuse("MDL0508", format!("`{word}` of `quantize` is not carried out yet")));
         }
+        let per = match form {
+            Form::Codes => "channel",
+            Form::Kept(Storage::Packed(_)) => "group",
+            Form::Kept(_) => "",
+        };
+        if let Some(word) = order.text("per").filter(|word| *word != per) {
+            return Err(order.refuse("MDL0508", format!("these weights have no scale for each {word}")));
+        }
         let calibrator = match order.text("method") {
             None | Some("rtn") => None,
             Some("minmax") => Some(Calibrator::MinMax),
